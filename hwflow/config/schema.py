@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Schema of a design's YAML: hls4ml's own keys beside the ``Hwflow`` section."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class LayerBits(_Section):
+    """Bits of one layer, where they differ from the defaults of the preparation."""
+
+    WeightBits: int | None = Field(None, ge=1, le=16, description="bits of the layer's weights")
+    ActivationBits: int | None = Field(None, ge=2, le=16, description="bits of the layer's activations")
+
+
+class PrepareConfig(_Section):
+    """How a float Keras model becomes a quantized one."""
+
+    Equalize: bool = Field(True, description="cross-layer equalisation before quantization")
+    WeightBits: int = Field(8, ge=1, le=16, description="bits of kernels, one power-of-two scale a layer")
+    ActivationBits: int = Field(8, ge=2, le=16, description="bits of activations between layers")
+    SlopeBits: int = Field(8, ge=2, le=16, description="bits of PReLU slopes")
+    OutputBits: int = Field(16, ge=2, le=24, description="bits of the embedding")
+    Percentile: float = Field(99.99, gt=50, le=100, description="percentile of |x| kept in range, %")
+    Layers: dict[str, LayerBits] = Field(default_factory=dict, description="exceptions by layer name")
+
+
+class ModelConfig(_Section):
+    """Where the network comes from."""
+
+    Source: str = Field(description="zoo name, path of a .h5/.keras file, or factory 'module:function'")
+    Prepare: PrepareConfig | None = Field(
+        None, description="quantize a float model; absent for a model that is quantized already"
+    )
+    Trust: bool = Field(False, description="allow model files and factories that execute code")
+
+
+class DataConfig(_Section):
+    """Stimuli: faces for calibration, verification and accuracy."""
+
+    Kind: Literal["orl", "random"] = Field("random", description="ORL faces, or random codes by seed")
+    CalibrationPeople: int = Field(10, ge=1, le=39, description="ORL people used for calibration only")
+    Alignment: Literal["auto", "yunet", "fixed-crop"] = Field("auto", description="face alignment method")
+
+
+class VerifyConfig(_Section):
+    """What is compared bit for bit."""
+
+    Frames: int = Field(8, ge=1, description="frames compared at the output")
+    TraceFrames: int = Field(1, ge=0, description="frames compared at every layer")
+    Csim: bool = Field(True, description="compile and run hls4ml's C++")
+    Rtl: bool = Field(True, description="simulate the SystemVerilog")
+
+
+class HwflowConfig(_Section):
+    """The ``Hwflow`` section."""
+
+    Model: ModelConfig
+    Data: DataConfig = Field(default_factory=DataConfig)
+    Verify: VerifyConfig = Field(default_factory=VerifyConfig)
+    Budget: dict[str, float] = Field(default_factory=dict, description="metric name to largest allowed value")
+    Seed: int = Field(1, ge=0, description="seed of every random draw")
+
+
+class DesignConfig(_Section):
+    """A whole design file."""
+
+    HLSConfig: dict[str, Any] = Field(default_factory=dict, description="hls4ml's Model, LayerType, LayerName")
+    Backend: Literal["Hwflow"] = Field("Hwflow", description="hls4ml backend")
+    IOType: Literal["io_stream", "io_parallel"] = Field("io_stream", description="hls4ml IO type")
+    ClockPeriod: float = Field(5.0, gt=0, description="clock period, ns")
+    Part: str = Field("xc7z045ffg900-2", description="FPGA part of the C++ project")
+    ProjectName: str = Field("design", pattern=r"^[a-z][a-z0-9_]*$", description="top-level name")
+    Hwflow: HwflowConfig
