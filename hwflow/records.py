@@ -54,7 +54,10 @@ _METRICS = TypeAdapter(list[Metric])
 def write_metrics(path: Path, metrics: Iterable[Metric]) -> None:
     """Write metrics as a JSON list, sorted by name; a later one replaces an earlier one."""
     unique = {metric.name: metric for metric in metrics}
-    rows = [unique[name].model_dump(exclude_defaults=True) | {"value": unique[name].value} for name in sorted(unique)]
+    rows = [
+        unique[name].model_dump(exclude_defaults=True) | {"value": unique[name].value}
+        for name in sorted(unique)
+    ]
     path.write_text(json.dumps(rows, indent=1, sort_keys=True) + "\n")
 
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class LayerBits(_Section):
@@ -71,7 +71,9 @@ class HwflowConfig(_Section):
 class DesignConfig(_Section):
     """A whole design file."""
 
-    HLSConfig: dict[str, Any] = Field(default_factory=dict, description="hls4ml's Model, LayerType, LayerName")
+    HLSConfig: dict[str, Any] = Field(
+        default_factory=dict, description="hls4ml's Model, LayerType, LayerName"
+    )
     Backend: Literal["Hwflow"] = Field("Hwflow", description="hls4ml backend")
     IOType: Literal["io_stream", "io_parallel"] = Field("io_stream", description="hls4ml IO type")
     ClockPeriod: float = Field(5.0, gt=0, description="clock period, ns")
