@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Element-wise sum of two tensors: the residual connection."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from hwflow.errors import UnsupportedLayerError
+from hwflow.ir.graph import QuantNode
+from hwflow.numerics.fixed import Codes, FixedType
+from hwflow.ops.base import Folding, Instance, Interval, Memory, OpSpec, align, cast_parameters, grid_parameters
+from hwflow.ops.lowering import output_shape, result_cast
+
+
+class AddOp(OpSpec):
+    """``y = cast(a + b)``, exact on the finer grid."""
+
+    name: ClassVar[str] = "add"
+    hls4ml_classes: ClassVar[tuple[str, ...]] = ("Merge",)
+    modules: ClassVar[tuple[str, ...]] = ("hwf_add", "hwf_cast")
+    arity: ClassVar[int] = 2
+
+    def lower(self, layer: Any, name: str, inputs: Sequence[QuantNode]) -> QuantNode:
+        operation = str(layer.get_attr("op")).lower()
+        if operation != "add" or len(inputs) != 2:
+            raise UnsupportedLayerError(
+                [f"layer {name!r}: merge {operation!r} of {len(inputs)} inputs has no hardware yet"],
+                "use Add of two tensors",
+            )
+        return QuantNode(
+            name, self.name, tuple(node.name for node in inputs), output_shape(layer), result_cast(layer)
+        )
+
+    def interval(self, node: QuantNode, inputs: Sequence[Interval]) -> Interval:
+        frac = max(x.frac for x in inputs)
+        low = sum(align(x.low, x.frac, frac) for x in inputs)
+        high = sum(align(x.high, x.frac, frac) for x in inputs)
+        return Interval(low, high, frac)
+
+    def exact(self, node: QuantNode, inputs: Sequence[tuple[Codes, FixedType]]) -> tuple[Codes, int]:
+        frac = max(x_type.frac for _, x_type in inputs)
+        return sum(align(codes, x_type.frac, frac) for codes, x_type in inputs), frac
+
+    def folding(self, node: QuantNode, inputs: Sequence[QuantNode], lanes: Sequence[int]) -> Folding:
+        width = max(lanes)
+        return Folding(in_lanes=width, out_lanes=width, cycles=node.channels // width, latency=1)
+
+    def instance(
+        self, node: QuantNode, inputs: Sequence[QuantNode], ranges: Sequence[Interval], folding: Folding, pixels: int
+    ) -> Instance | None:
+        parameters: dict[str, int | Memory] = {"Lanes": folding.out_lanes}
+        parameters |= grid_parameters("A", inputs[0].type) | grid_parameters("B", inputs[1].type)
+        return Instance("hwf_add", parameters | cast_parameters(node), ("s_axis_a", "s_axis_b"))

@@ -1,0 +1,338 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What hwflow knows about one layer type: the interface every folder under ``ops/`` fills in."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import gcd
+from typing import Any, ClassVar
+
+import numpy as np
+
+from hwflow.ir.graph import QuantNode, QuantParam
+from hwflow.numerics.fixed import Codes, FixedType, apply_cast
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """Codes a tensor can take, on the grid ``2**-frac``.
+
+    Parameters
+    ----------
+    low, high : ndarray of int64, shape (channels,)
+        Smallest and largest code a channel.
+    frac : int
+        Fractional bits.
+    """
+
+    low: Codes
+    high: Codes
+    frac: int
+
+    def cast(self, node: QuantNode) -> Interval:
+        """Range after the node's cast (monotone modes; the whole type where codes may wrap or zero)."""
+        low = apply_cast(self.low, self.frac, node.cast)
+        high = apply_cast(self.high, self.frac, node.cast)
+        if not self.fits(node):
+            type_low, type_high = node.type.range()
+            if node.cast.overflow.value in ("WRAP", "SAT_ZERO"):
+                low, high = np.full_like(low, type_low), np.full_like(high, type_high)
+        return Interval(low, high, node.type.frac)
+
+    def fits(self, node: QuantNode) -> bool:
+        """Whether no code leaves the node's range after rounding."""
+        shift = self.frac - node.type.frac
+        type_low, type_high = node.type.range()
+        # Rounding moves a code up by one at most.
+        low = int(self.low.min()) >> shift if shift > 0 else int(self.low.min()) << -shift
+        high = (int(self.high.max()) >> shift) + 1 if shift > 0 else int(self.high.max()) << -shift
+        return type_low <= low and high <= type_high
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Geometry of a sliding window over a frame, pixels.
+
+    Parameters
+    ----------
+    in_h, in_w, out_h, out_w, kernel_h, kernel_w, stride_h, stride_w, pad_top, pad_left : int
+        As in ``hwf_window``.
+    """
+
+    in_h: int
+    in_w: int
+    out_h: int
+    out_w: int
+    kernel_h: int = 1
+    kernel_w: int = 1
+    stride_h: int = 1
+    stride_w: int = 1
+    pad_top: int = 0
+    pad_left: int = 0
+
+    @classmethod
+    def of(cls, node: QuantNode) -> Window:
+        """The window of a convolution node."""
+        names = cls.__slots__
+        return cls(**{name: int(node.attrs[name]) for name in names})
+
+    @property
+    def is_pixel(self) -> bool:
+        """Whether the window is a single pixel that moves by one."""
+        return self.kernel_h == self.kernel_w == self.stride_h == self.stride_w == 1
+
+    def needed(self) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """Running number of the last pixel each window position needs (raster order)."""
+        rows = np.minimum(np.arange(self.out_h) * self.stride_h - self.pad_top + self.kernel_h - 1, self.in_h - 1)
+        cols = np.minimum(np.arange(self.out_w) * self.stride_w - self.pad_left + self.kernel_w - 1, self.in_w - 1)
+        return (rows[:, None] * self.in_w + cols[None, :]).ravel().astype(np.int64)
+
+    def first(self) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """Running number of each position's first pixel; negative in the padding above the first frame."""
+        rows = np.arange(self.out_h) * self.stride_h - self.pad_top
+        cols = np.arange(self.out_w) * self.stride_w - self.pad_left
+        return (rows[:, None] * self.in_w + cols[None, :]).ravel().astype(np.int64)
+
+    @property
+    def min_pixels(self) -> int:
+        """Smallest capacity of the line buffer."""
+        return (self.kernel_h - 1) * self.in_w + self.kernel_w
+
+
+@dataclass(frozen=True, slots=True)
+class Folding:
+    """How a node is folded in time.
+
+    Parameters
+    ----------
+    pe, simd : int
+        Outputs and inputs computed a cycle (0 where there is no matrix-vector unit).
+    in_lanes, out_lanes : int
+        Values a beat of each input stream and of the output stream.
+    cycles : int
+        Cycles an output pixel takes.
+    multipliers : int
+        Multipliers the node holds.
+    latency : int
+        Cycles from the last operand of an output beat to that beat, at most.
+    window : Window or None
+        Line buffer in front, where the node has one.
+    """
+
+    in_lanes: int
+    out_lanes: int
+    cycles: int
+    pe: int = 0
+    simd: int = 0
+    multipliers: int = 0
+    latency: int = 1
+    window: Window | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Contents of a ``$readmemh`` file.
+
+    Parameters
+    ----------
+    words : ndarray of int64, shape (depth, lanes)
+        Codes; lane 0 lies in the low bits.
+    lane_width : int
+        Bits of one lane.
+    """
+
+    words: Codes
+    lane_width: int
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """A module instance of an operation.
+
+    Parameters
+    ----------
+    module : str
+        SystemVerilog module.
+    parameters : mapping of str to int or Memory
+        Parameters; a :class:`Memory` becomes a file and its name the parameter.
+    inputs : tuple of str
+        Prefixes of the input streams' ports, one an input.
+    """
+
+    module: str
+    parameters: Mapping[str, int | Memory]
+    inputs: tuple[str, ...] = ("s_axis",)
+
+
+class OpSpec(ABC):
+    """One layer type.
+
+    Attributes
+    ----------
+    name : str
+        Key in the registry and folder under ``ops/``.
+    hls4ml_classes : tuple of str
+        hls4ml layer classes that lower to this operation.
+    modules : tuple of str
+        SystemVerilog modules an instance needs (own and shared ones).
+    arity : int
+        Number of input tensors.
+    """
+
+    name: ClassVar[str]
+    hls4ml_classes: ClassVar[tuple[str, ...]] = ()
+    modules: ClassVar[tuple[str, ...]] = ()
+    arity: ClassVar[int] = 1
+
+    @abstractmethod
+    def lower(self, layer: Any, name: str, inputs: Sequence[QuantNode]) -> QuantNode:
+        """Make the node of an hls4ml layer (which is only read through ``get_attr`` and its weights)."""
+
+    def check(self, node: QuantNode, inputs: Sequence[QuantNode]) -> list[str]:
+        """Reasons why the node cannot become hardware; empty when it can."""
+        return []
+
+    @abstractmethod
+    def interval(self, node: QuantNode, inputs: Sequence[Interval]) -> Interval:
+        """Exact range before the node's cast."""
+
+    @abstractmethod
+    def exact(self, node: QuantNode, inputs: Sequence[tuple[Codes, FixedType]]) -> tuple[Codes, int]:
+        """Exact integer result before the cast, and its fractional bits.
+
+        Parameters
+        ----------
+        node : QuantNode
+            The node.
+        inputs : sequence of (ndarray of int64 (n, ...shape), FixedType)
+            Codes of the inputs with the batch axis, and their grids.
+        """
+
+    def reference(self, node: QuantNode, inputs: Sequence[tuple[Codes, FixedType]]) -> Codes:
+        """Integer-exact result codes of the node."""
+        codes, frac = self.exact(node, inputs)
+        return apply_cast(codes, frac, node.cast)
+
+    @abstractmethod
+    def folding(self, node: QuantNode, inputs: Sequence[QuantNode], lanes: Sequence[int]) -> Folding:
+        """PE, SIMD and lanes that follow from the reuse factor.
+
+        Parameters
+        ----------
+        node : QuantNode
+            The node.
+        inputs : sequence of QuantNode
+            Producers of its inputs.
+        lanes : sequence of int
+            Values a beat the producers deliver.
+        """
+
+    @abstractmethod
+    def instance(
+        self, node: QuantNode, inputs: Sequence[QuantNode], ranges: Sequence[Interval], folding: Folding, pixels: int
+    ) -> Instance | None:
+        """The module instance, or None where the node is only wires.
+
+        Parameters
+        ----------
+        node : QuantNode
+            The node.
+        inputs : sequence of QuantNode
+            Producers of its inputs.
+        ranges : sequence of Interval
+            Codes the inputs can take.
+        folding : Folding
+            What :meth:`folding` returned.
+        pixels : int
+            Capacity of the line buffer, where there is one.
+        """
+
+
+_ROUNDING = ("TRN", "TRN_ZERO", "RND", "RND_ZERO", "RND_INF", "RND_MIN_INF", "RND_CONV")
+_OVERFLOW = ("WRAP", "SAT", "SAT_ZERO", "SAT_SYM")
+
+
+def grid_parameters(prefix: str, type_: FixedType, *, frac: bool = True) -> dict[str, int]:
+    """Module parameters ``<prefix>W``, ``<prefix>Signed`` and ``<prefix>Frac`` of a grid."""
+    parameters = {f"{prefix}W": type_.width, f"{prefix}Signed": int(type_.signed)}
+    return parameters | ({f"{prefix}Frac": type_.frac} if frac else {})
+
+
+def cast_parameters(node: QuantNode) -> dict[str, int]:
+    """Module parameters of the output grid and the way there."""
+    return grid_parameters("Y", node.type) | {
+        "Rounding": _ROUNDING.index(node.cast.rounding.value),
+        "Overflow": _OVERFLOW.index(node.cast.overflow.value),
+    }
+
+
+def lanes_for(total: int, cycles: int) -> int:
+    """Fewest lanes, a divisor of ``total``, that drain ``total`` values in ``cycles`` cycles.
+
+    Examples
+    --------
+    >>> lanes_for(64, 27)
+    4
+    """
+    return next(lanes for lanes in range(1, total + 1) if total % lanes == 0 and total // lanes <= cycles)
+
+
+def align(codes: Codes, from_frac: int, to_frac: int) -> Codes:
+    """Codes on a finer (or equal) grid."""
+    return np.asarray(codes, dtype=np.int64) << (to_frac - from_frac)
+
+
+def dense_folding(n_in: int, n_out: int, reuse: int) -> tuple[int, int]:
+    """(PE, SIMD) of a matrix-vector unit under hls4ml's reuse factor.
+
+    A reuse factor up to ``n_in`` divides the inputs (all outputs at once); a larger one is a multiple of
+    ``n_in`` (one input a cycle) and divides the outputs.
+
+    Examples
+    --------
+    >>> dense_folding(64, 128, 16), dense_folding(64, 128, 256)
+    ((128, 4), (32, 1))
+    """
+    return (n_out, n_in // reuse) if reuse <= n_in else (n_out * n_in // reuse, 1)
+
+
+def depthwise_folding(kernel: int, channels: int, reuse: int) -> tuple[int, int]:
+    """(PE, SIMD) of a depthwise unit: channels first, kernel positions where those do not suffice.
+
+    Examples
+    --------
+    >>> depthwise_folding(9, 64, 144), depthwise_folding(9, 64, 3)
+    ((4, 1), (64, 3))
+    """
+    products = kernel * channels // reuse
+    pe = gcd(products, channels)
+    return pe, products // pe
+
+
+def hls4ml_grid(layer: Any) -> Any:
+    """The hls4ml precision of a layer's output."""
+    return layer.get_output_variable().type.precision
+
+
+LowerParam = Callable[[Any], QuantParam]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A parameter point of an operation for the generic suites.
+
+    Parameters
+    ----------
+    name : str
+        Identifier, for example ``Rf16-W6``.
+    node : QuantNode
+        The node; its inputs are named ``x0``, ``x1``…
+    inputs : tuple of QuantNode
+        Input nodes that feed it.
+    """
+
+    name: str
+    node: QuantNode
+    inputs: tuple[QuantNode, ...] = field(default_factory=tuple)

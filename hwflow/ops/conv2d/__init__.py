@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""2-D convolution, pointwise included."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from hwflow.ir.graph import QuantNode
+from hwflow.numerics.fixed import Codes, FixedType
+from hwflow.ops.base import Folding, Instance, Interval, Memory, OpSpec, Window, dense_folding, lanes_for
+from hwflow.ops.lowering import bias_or_zero, output_shape, parameter, result_cast, reuse_factor
+from hwflow.ops.matvec import accumulator, add_bias, matmul, sum_interval, unit_parameters, windows
+
+WINDOW_ATTRS = {
+    "in_h": "in_height",
+    "in_w": "in_width",
+    "out_h": "out_height",
+    "out_w": "out_width",
+    "kernel_h": "filt_height",
+    "kernel_w": "filt_width",
+    "stride_h": "stride_height",
+    "stride_w": "stride_width",
+    "pad_top": "pad_top",
+    "pad_left": "pad_left",
+}
+
+
+class Conv2dOp(OpSpec):
+    """``y[o] = cast(bias[o] + sum w[ky, kx, c, o] * x[oy*s + ky - pad, ox*s + kx - pad, c])``.
+
+    Parameters of the node: ``weight`` (kernel_h, kernel_w, in_channels, out_channels), ``bias`` (out_channels,).
+    """
+
+    name: ClassVar[str] = "conv2d"
+    hls4ml_classes: ClassVar[tuple[str, ...]] = ("Conv2D", "PointwiseConv2D")
+    modules: ClassVar[tuple[str, ...]] = ("hwf_conv2d", "hwf_window", "hwf_mvu", "hwf_cast")
+
+    def lower(self, layer: Any, name: str, inputs: Sequence[QuantNode]) -> QuantNode:
+        attrs = {ours: int(layer.get_attr(theirs, 0)) for ours, theirs in WINDOW_ATTRS.items()}
+        shape = output_shape(layer)
+        kernel = (attrs["kernel_h"], attrs["kernel_w"], inputs[0].channels, shape[-1])
+        params = {"weight": parameter(layer, "weight", kernel), "bias": bias_or_zero(layer, shape[-1])}
+        return QuantNode(
+            name, self.name, (inputs[0].name,), shape, result_cast(layer), attrs, params, reuse_factor(layer)
+        )
+
+    def _matrix(self, node: QuantNode) -> Codes:
+        return node.params["weight"].codes.reshape(-1, node.channels)
+
+    def _accumulator(self, node: QuantNode, x: Interval) -> tuple[Codes, Codes]:
+        positions = int(node.attrs["kernel_h"]) * int(node.attrs["kernel_w"])
+        low, high = np.tile(x.low, positions), np.tile(x.high, positions)
+        return accumulator(self._matrix(node), Interval(low[:, None], high[:, None], x.frac))
+
+    def interval(self, node: QuantNode, inputs: Sequence[Interval]) -> Interval:
+        acc_frac = inputs[0].frac + node.params["weight"].type.frac
+        return sum_interval(self._accumulator(node, inputs[0]), acc_frac, node.params["bias"])
+
+    def exact(self, node: QuantNode, inputs: Sequence[tuple[Codes, FixedType]]) -> tuple[Codes, int]:
+        codes, x_type = inputs[0]
+        window = Window.of(node)
+        if window.is_pixel:
+            rows = codes.reshape(-1, codes.shape[-1])
+        else:
+            rows = windows(codes, window).transpose(0, 1, 2, 4, 5, 3).reshape(-1, self._matrix(node).shape[0])
+        acc = matmul(rows, self._matrix(node), x_type).reshape(codes.shape[0], *node.shape)
+        return add_bias(acc, x_type.frac + node.params["weight"].type.frac, node.params["bias"])
+
+    def folding(self, node: QuantNode, inputs: Sequence[QuantNode], lanes: Sequence[int]) -> Folding:
+        n_in, n_out = self._matrix(node).shape
+        pe, simd = dense_folding(n_in, n_out, node.reuse_factor)
+        window = Window.of(node)
+        straight = window.is_pixel and pe == n_out
+        return Folding(
+            in_lanes=simd,
+            out_lanes=lanes_for(pe, n_in // simd),
+            cycles=node.reuse_factor,
+            pe=pe,
+            simd=simd,
+            multipliers=pe * simd,
+            latency=10,
+            window=None if straight else window,
+        )
+
+    def check(self, node: QuantNode, inputs: Sequence[QuantNode]) -> list[str]:
+        n_in, n_out = self._matrix(node).shape
+        _, simd = dense_folding(n_in, n_out, node.reuse_factor)
+        channels = inputs[0].channels
+        if channels % simd:
+            legal = [rf for rf in range(n_in // channels, n_in + 1) if n_in % rf == 0 and channels % (n_in // rf) == 0]
+            legal += [n_in * k for k in range(2, n_out + 1) if n_out % k == 0]
+            return [
+                f"layer {node.name!r}: ReuseFactor {node.reuse_factor} needs {simd} inputs a cycle, which do not "
+                f"divide its {channels} channels; reuse factors that do: {', '.join(map(str, legal[:30]))}"
+            ]
+        return []
+
+    def instance(
+        self, node: QuantNode, inputs: Sequence[QuantNode], ranges: Sequence[Interval], folding: Folding, pixels: int
+    ) -> Instance | None:
+        matrix = self._matrix(node)
+        folds = node.channels // folding.pe
+        synapse_folds = matrix.shape[0] // folding.simd
+        words = (
+            matrix.reshape(synapse_folds, folding.simd, folds, folding.pe)
+            .transpose(2, 0, 3, 1)
+            .reshape(folds * synapse_folds, folding.pe * folding.simd)
+        )
+        acc = self._accumulator(node, ranges[0])
+        parameters: dict[str, int | Memory] = {"InC": inputs[0].channels, "OutC": node.channels, "Simd": folding.simd}
+        parameters |= window_parameters(node, pixels)
+        return Instance("hwf_conv2d", parameters | unit_parameters(node, inputs[0], acc, folding, words))
+
+
+def window_parameters(node: QuantNode, pixels: int) -> dict[str, int]:
+    """Geometry parameters of a module with a line buffer."""
+    names = {
+        "InH": "in_h",
+        "InW": "in_w",
+        "OutH": "out_h",
+        "OutW": "out_w",
+        "KernelH": "kernel_h",
+        "KernelW": "kernel_w",
+        "StrideH": "stride_h",
+        "StrideW": "stride_w",
+        "PadTop": "pad_top",
+        "PadLeft": "pad_left",
+    }
+    return {ours: int(node.attrs[theirs]) for ours, theirs in names.items()} | {"Pixels": pixels}

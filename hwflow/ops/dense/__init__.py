@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fully connected layer: the 1x1 convolution of a one-pixel frame."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from hwflow.ir.graph import QuantNode
+from hwflow.numerics.fixed import Codes, FixedType
+from hwflow.ops.base import Folding, Instance, Interval, Memory, OpSpec, Window, dense_folding, lanes_for
+from hwflow.ops.lowering import bias_or_zero, output_shape, parameter, result_cast, reuse_factor
+from hwflow.ops.matvec import accumulator, add_bias, matmul, sum_interval, unit_parameters
+
+_PIXEL = Window(1, 1, 1, 1)
+
+
+class DenseOp(OpSpec):
+    """``y[o] = cast(bias[o] + sum_i w[i, o] * x[i])``.
+
+    Parameters of the node: ``weight`` (n_in, n_out), ``bias`` (n_out,).
+    """
+
+    name: ClassVar[str] = "dense"
+    hls4ml_classes: ClassVar[tuple[str, ...]] = ("Dense",)
+    modules: ClassVar[tuple[str, ...]] = ("hwf_conv2d", "hwf_window", "hwf_mvu", "hwf_cast")
+
+    def lower(self, layer: Any, name: str, inputs: Sequence[QuantNode]) -> QuantNode:
+        shape = output_shape(layer)
+        n_in = int(layer.get_attr("n_in"))
+        params = {"weight": parameter(layer, "weight", (n_in, shape[-1])), "bias": bias_or_zero(layer, shape[-1])}
+        return QuantNode(name, self.name, (inputs[0].name,), shape, result_cast(layer), {}, params, reuse_factor(layer))
+
+    def _accumulator(self, node: QuantNode, x: Interval) -> tuple[Codes, Codes]:
+        return accumulator(node.params["weight"].codes, Interval(x.low[:, None], x.high[:, None], x.frac))
+
+    def interval(self, node: QuantNode, inputs: Sequence[Interval]) -> Interval:
+        acc_frac = inputs[0].frac + node.params["weight"].type.frac
+        return sum_interval(self._accumulator(node, inputs[0]), acc_frac, node.params["bias"])
+
+    def exact(self, node: QuantNode, inputs: Sequence[tuple[Codes, FixedType]]) -> tuple[Codes, int]:
+        codes, x_type = inputs[0]
+        acc = matmul(codes, node.params["weight"].codes, x_type)
+        return add_bias(acc, x_type.frac + node.params["weight"].type.frac, node.params["bias"])
+
+    def folding(self, node: QuantNode, inputs: Sequence[QuantNode], lanes: Sequence[int]) -> Folding:
+        n_in, n_out = node.params["weight"].codes.shape
+        pe, simd = dense_folding(n_in, n_out, node.reuse_factor)
+        return Folding(
+            in_lanes=simd,
+            out_lanes=lanes_for(pe, n_in // simd),
+            cycles=node.reuse_factor,
+            pe=pe,
+            simd=simd,
+            multipliers=pe * simd,
+            latency=10,
+            window=None if pe == n_out else _PIXEL,
+        )
+
+    def instance(
+        self, node: QuantNode, inputs: Sequence[QuantNode], ranges: Sequence[Interval], folding: Folding, pixels: int
+    ) -> Instance | None:
+        weight = node.params["weight"].codes
+        n_in, n_out = weight.shape
+        folds, synapse_folds = n_out // folding.pe, n_in // folding.simd
+        words = (
+            weight.reshape(synapse_folds, folding.simd, folds, folding.pe)
+            .transpose(2, 0, 3, 1)
+            .reshape(folds * synapse_folds, folding.pe * folding.simd)
+        )
+        parameters: dict[str, int | Memory] = {"InC": n_in, "OutC": n_out, "Simd": folding.simd, "Pixels": pixels}
+        acc = self._accumulator(node, ranges[0])
+        return Instance("hwf_conv2d", parameters | unit_parameters(node, inputs[0], acc, folding, words))

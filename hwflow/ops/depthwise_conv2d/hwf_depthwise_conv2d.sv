@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// hwf_depthwise_conv2d: folded streaming depthwise 2-D convolution (one filter a channel).
+//
+//   y[oy, ox, c] = cast(bias[c] + sum_{ky, kx} w[ky, kx, c] * x[oy*StrideH + ky - PadTop, ox*StrideW + kx - PadLeft, c])
+//
+// A window (hwf_window, one channel group after the other) feeds a matrix-vector unit (hwf_mvu). Pixels arrive
+// Pe channels a beat and leave Lanes channels a beat. Cycles an output pixel: KernelH * KernelW * C / Pe = reuse
+// factor. Parameters: see hwf_window and hwf_mvu.
+
+module hwf_depthwise_conv2d #(
+  parameter int unsigned C          = 1,
+  parameter int unsigned InH        = 1,
+  parameter int unsigned InW        = 1,
+  parameter int unsigned OutH       = 1,
+  parameter int unsigned OutW       = 1,
+  parameter int unsigned KernelH    = 1,
+  parameter int unsigned KernelW    = 1,
+  parameter int unsigned StrideH    = 1,
+  parameter int unsigned StrideW    = 1,
+  parameter int unsigned PadTop     = 0,
+  parameter int unsigned PadLeft    = 0,
+  parameter int unsigned Pixels     = 2,
+  parameter int unsigned Pe         = 1,
+  parameter int unsigned Lanes      = 1,
+  parameter int unsigned XW         = 8,
+  parameter bit          XSigned    = 1'b1,
+  parameter int unsigned WW         = 8,
+  parameter bit          WSigned    = 1'b1,
+  parameter int unsigned AccW       = 24,
+  parameter int          AccFrac    = 0,
+  parameter int unsigned BiasW      = 8,
+  parameter int unsigned SumW       = 25,
+  parameter int          SumFrac    = 0,
+  parameter int unsigned YW         = 8,
+  parameter bit          YSigned    = 1'b1,
+  parameter int          YFrac      = 0,
+  parameter int unsigned Rounding   = 0,
+  parameter int unsigned Overflow   = 0,
+  parameter              WeightFile = "",
+  parameter              BiasFile   = ""
+) (
+  input  logic                clk_i,
+  input  logic                rst_ni,
+  input  logic [Pe*XW-1:0]    s_axis_tdata,
+  input  logic                s_axis_tvalid,
+  output logic                s_axis_tready,
+  output logic [Lanes*YW-1:0] m_axis_tdata,
+  output logic                m_axis_tvalid,
+  input  logic                m_axis_tready
+);
+  if (C % Pe != 0) begin : gen_bad_pe
+    $fatal(1, "hwf_depthwise_conv2d: Pe must divide C");
+  end
+
+  logic [Pe*XW-1:0] x_data;
+  logic             x_valid, x_ready;
+
+  hwf_window #(
+    .Width(Pe * XW), .Words(C / Pe),
+    .InH(InH), .InW(InW), .OutH(OutH), .OutW(OutW),
+    .KernelH(KernelH), .KernelW(KernelW), .StrideH(StrideH), .StrideW(StrideW),
+    .PadTop(PadTop), .PadLeft(PadLeft), .Replays(1), .Depthwise(1'b1), .Pixels(Pixels)
+  ) u_window (
+    .clk_i, .rst_ni,
+    .s_axis_tdata, .s_axis_tvalid, .s_axis_tready,
+    .m_axis_tdata(x_data), .m_axis_tvalid(x_valid), .m_axis_tready(x_ready)
+  );
+
+  hwf_mvu #(
+    .Pe(Pe), .Simd(1), .Depthwise(1'b1), .Folds(C / Pe), .SynapseFolds(KernelH * KernelW),
+    .Lanes(Lanes), .XW(XW), .XSigned(XSigned), .WW(WW), .WSigned(WSigned),
+    .AccW(AccW), .AccFrac(AccFrac), .BiasW(BiasW), .SumW(SumW), .SumFrac(SumFrac),
+    .OutW(YW), .OutSigned(YSigned), .OutFrac(YFrac), .Rounding(Rounding), .Overflow(Overflow),
+    .WeightFile(WeightFile), .BiasFile(BiasFile)
+  ) u_mvu (
+    .clk_i, .rst_ni,
+    .s_axis_tdata(x_data), .s_axis_tvalid(x_valid), .s_axis_tready(x_ready),
+    .m_axis_tdata, .m_axis_tvalid, .m_axis_tready
+  );
+endmodule

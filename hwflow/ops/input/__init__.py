@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Input tensor: codes that arrive on the accelerator's AXI-Stream port."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from hwflow.errors import InternalError
+from hwflow.ir.graph import QuantNode
+from hwflow.numerics.fixed import Codes, FixedType
+from hwflow.ops.base import Folding, Instance, Interval, OpSpec
+from hwflow.ops.lowering import output_shape, result_cast
+
+
+class InputOp(OpSpec):
+    """An input of the accelerator."""
+
+    name: ClassVar[str] = "input"
+    hls4ml_classes: ClassVar[tuple[str, ...]] = ("Input", "InputLayer")
+    arity: ClassVar[int] = 0
+
+    def lower(self, layer: Any, name: str, inputs: Sequence[QuantNode]) -> QuantNode:
+        return QuantNode(name, self.name, (), output_shape(layer), result_cast(layer))
+
+    def interval(self, node: QuantNode, inputs: Sequence[Interval]) -> Interval:
+        low, high = node.type.range()
+        return Interval(np.full(node.channels, low), np.full(node.channels, high), node.type.frac)
+
+    def exact(self, node: QuantNode, inputs: Sequence[tuple[Codes, FixedType]]) -> tuple[Codes, int]:
+        raise InternalError("an input node computes nothing")
+
+    def folding(self, node: QuantNode, inputs: Sequence[QuantNode], lanes: Sequence[int]) -> Folding:
+        # A pixel a beat, as an image source delivers it; wide vectors arrive as the first layer reads them.
+        width = node.channels if node.channels <= 4 or node.pixels == 1 else 1
+        return Folding(in_lanes=0, out_lanes=width, cycles=node.channels // width, latency=0)
+
+    def instance(
+        self, node: QuantNode, inputs: Sequence[QuantNode], ranges: Sequence[Interval], folding: Folding, pixels: int
+    ) -> Instance | None:
+        return None

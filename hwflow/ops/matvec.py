@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What dense, convolution and depthwise layers share: exact sums, their ranges, and the unit's parameters."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from hwflow.ir.graph import QuantNode, QuantParam
+from hwflow.numerics.fixed import Codes, FixedType
+from hwflow.ops.base import Folding, Interval, Memory, Window, cast_parameters, grid_parameters
+
+_FLOAT32_EXACT = 1 << 24
+_FLOAT64_EXACT = 1 << 53
+
+
+def exact_float(bound: int) -> type[np.floating[Any]] | None:
+    """Fastest float type in which sums up to ``bound`` in magnitude are exact, or None.
+
+    Notes
+    -----
+    Integers up to 2**24 are exact in IEEE binary32, up to 2**53 in binary64; BLAS adds in any order, and every
+    partial sum is bounded by the sum of magnitudes.
+    """
+    if bound <= _FLOAT32_EXACT:
+        return np.float32
+    return np.float64 if bound <= _FLOAT64_EXACT else None
+
+
+def matmul(x: Codes, w: Codes, x_type: FixedType) -> Codes:
+    """Exact integer matrix product through BLAS where the sums are small enough.
+
+    Parameters
+    ----------
+    x : ndarray of int64, shape (n, n_in)
+        Activation codes.
+    w : ndarray of int64, shape (n_in, n_out)
+        Weight codes.
+    x_type : FixedType
+        Grid of the activations, bounds the sums.
+
+    Returns
+    -------
+    ndarray of int64, shape (n, n_out)
+    """
+    peak = max(abs(value) for value in x_type.range())
+    bound = int(np.abs(w).sum(axis=0, dtype=np.int64).max(initial=0)) * peak
+    kind = exact_float(bound)
+    if kind is None:
+        return np.asarray(x @ w, dtype=np.int64)
+    return np.asarray(x.astype(kind) @ w.astype(kind)).astype(np.int64)
+
+
+def windows(x: Codes, window: Window) -> Codes:
+    """Zero-padded sliding windows.
+
+    Parameters
+    ----------
+    x : ndarray, shape (n, in_h, in_w, c)
+        Frames.
+    window : Window
+        Geometry.
+
+    Returns
+    -------
+    ndarray, shape (n, out_h, out_w, c, kernel_h, kernel_w)
+        A view of the padded frames.
+    """
+    bottom = max(0, (window.out_h - 1) * window.stride_h + window.kernel_h - window.pad_top - window.in_h)
+    right = max(0, (window.out_w - 1) * window.stride_w + window.kernel_w - window.pad_left - window.in_w)
+    padded = np.pad(x, ((0, 0), (window.pad_top, bottom), (window.pad_left, right), (0, 0)))
+    view = sliding_window_view(padded, (window.kernel_h, window.kernel_w), axis=(1, 2))
+    strided = view[:, :: window.stride_h, :: window.stride_w]
+    return strided[:, : window.out_h, : window.out_w]
+
+
+def accumulator(matrix: Codes, x: Interval) -> tuple[Codes, Codes]:
+    """Bounds of every partial sum of ``matrix * x`` over its rows.
+
+    Parameters
+    ----------
+    matrix : ndarray of int64, shape (terms, channels)
+        Weight codes.
+    x : Interval
+        Range of the activations; an entry a channel, or of shape (terms, 1) an entry a term. Zero is included:
+        it is what the padding gives.
+
+    Returns
+    -------
+    low, high : ndarray of int64, shape (channels,)
+        A partial sum, in any order, stays within.
+    """
+    first, second = matrix * np.minimum(x.low, 0), matrix * np.maximum(x.high, 0)
+    return np.minimum(first, second).sum(axis=0), np.maximum(first, second).sum(axis=0)
+
+
+def sum_interval(acc: tuple[Codes, Codes], acc_frac: int, bias: QuantParam) -> Interval:
+    """Range of accumulator plus bias, on the finer grid."""
+    frac = max(acc_frac, bias.type.frac)
+    shift = frac - acc_frac
+    codes = bias.codes << (frac - bias.type.frac)
+    return Interval((acc[0] << shift) + codes, (acc[1] << shift) + codes, frac)
+
+
+def add_bias(acc: Codes, acc_frac: int, bias: QuantParam) -> tuple[Codes, int]:
+    """Accumulator plus bias on the finer grid, and its fractional bits."""
+    frac = max(acc_frac, bias.type.frac)
+    return (acc << (frac - acc_frac)) + (bias.codes << (frac - bias.type.frac)), frac
+
+
+def signed_width(low: int, high: int) -> int:
+    """Bits of the narrowest two's complement type that holds both bounds, at least 2."""
+    bits = FixedType.for_range(min(low, -1), max(high, 0), 0).width
+    return max(2, bits)
+
+
+def unit_parameters(
+    node: QuantNode,
+    source: QuantNode,
+    acc: tuple[Codes, Codes],
+    folding: Folding,
+    weight_words: Codes,
+) -> dict[str, int | Memory]:
+    """Parameters of a layer module that drive its matrix-vector unit (see ``hwf_mvu``).
+
+    Parameters
+    ----------
+    node : QuantNode
+        Layer with parameters ``weight`` and ``bias``.
+    source : QuantNode
+        Producer of its input.
+    acc : (ndarray, ndarray)
+        Bounds of the partial sums a channel.
+    folding : Folding
+        Folding of the layer.
+    weight_words : ndarray of int64, shape (depth, lanes)
+        Weight memory contents.
+    """
+    weight, bias = node.params["weight"], node.params["bias"]
+    acc_frac = source.type.frac + weight.type.frac
+    total = sum_interval(acc, acc_frac, bias)
+    acc_w = signed_width(int(acc[0].min()), int(acc[1].max()))
+    sum_frac = total.frac
+    sum_w = max(
+        signed_width(int(total.low.min()), int(total.high.max())),
+        acc_w + sum_frac - acc_frac,
+    )
+    bias_codes = bias.codes << (sum_frac - bias.type.frac)
+    bias_w = signed_width(int(bias_codes.min()), int(bias_codes.max()))
+    parameters: dict[str, int | Memory] = {
+        "Pe": folding.pe,
+        "Lanes": folding.out_lanes,
+        "AccW": acc_w,
+        "AccFrac": acc_frac,
+        "BiasW": bias_w,
+        "SumW": sum_w,
+        "SumFrac": sum_frac,
+        "WeightFile": Memory(weight_words, weight.type.width),
+        "BiasFile": Memory(bias_codes.reshape(-1, folding.out_lanes), bias_w),
+    }
+    parameters |= grid_parameters("X", source.type, frac=False)
+    parameters |= grid_parameters("W", weight.type, frac=False)
+    return parameters | cast_parameters(node)

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Parametric rectifier with one slope a channel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from hwflow.ir.graph import QuantNode
+from hwflow.numerics.fixed import Codes, FixedType
+from hwflow.ops.base import Folding, Instance, Interval, Memory, OpSpec, cast_parameters
+from hwflow.ops.lowering import output_shape, parameter, result_cast
+from hwflow.ops.matvec import signed_width
+
+
+class PreluOp(OpSpec):
+    """``y = cast(x >= 0 ? x : slope[c] * x)``.
+
+    Parameter of the node: ``slope`` (channels,).
+    """
+
+    name: ClassVar[str] = "prelu"
+    hls4ml_classes: ClassVar[tuple[str, ...]] = ("PReLU", "HwflowPReLU")
+    modules: ClassVar[tuple[str, ...]] = ("hwf_prelu", "hwf_cast")
+
+    def lower(self, layer: Any, name: str, inputs: Sequence[QuantNode]) -> QuantNode:
+        shape = output_shape(layer)
+        params = {"slope": parameter(layer, "param", (shape[-1],))}
+        return QuantNode(name, self.name, (inputs[0].name,), shape, result_cast(layer), {}, params)
+
+    def interval(self, node: QuantNode, inputs: Sequence[Interval]) -> Interval:
+        x, slope = inputs[0], node.params["slope"]
+        up, down = max(slope.type.frac, 0), max(-slope.type.frac, 0)
+        # x < 0 gives slope * x, between slope * low and zero; x >= 0 gives x itself.
+        bent = (slope.codes * np.minimum(x.low, 0)) << down
+        straight = np.maximum(x.high, 0) << up
+        low = np.minimum(np.minimum(bent, 0), np.maximum(x.low, 0) << up)
+        return Interval(low, np.maximum(bent, straight), x.frac + up)
+
+    def exact(self, node: QuantNode, inputs: Sequence[tuple[Codes, FixedType]]) -> tuple[Codes, int]:
+        codes, x_type = inputs[0]
+        slope = node.params["slope"]
+        up, down = max(slope.type.frac, 0), max(-slope.type.frac, 0)
+        return np.where(codes < 0, (codes * slope.codes) << down, codes << up), x_type.frac + up
+
+    def folding(self, node: QuantNode, inputs: Sequence[QuantNode], lanes: Sequence[int]) -> Folding:
+        return Folding(
+            in_lanes=lanes[0],
+            out_lanes=lanes[0],
+            cycles=node.channels // lanes[0],
+            multipliers=lanes[0],
+            latency=3,
+        )
+
+    def check(self, node: QuantNode, inputs: Sequence[QuantNode]) -> list[str]:
+        if not inputs[0].type.signed:
+            return [f"layer {node.name!r}: its input is unsigned, so PReLU is the identity; remove it"]
+        return []
+
+    def instance(
+        self, node: QuantNode, inputs: Sequence[QuantNode], ranges: Sequence[Interval], folding: Folding, pixels: int
+    ) -> Instance | None:
+        slope = node.params["slope"]
+        width = signed_width(int(slope.codes.min()), int(slope.codes.max()))
+        parameters: dict[str, int | Memory] = {
+            "Lanes": folding.out_lanes,
+            "C": node.channels,
+            "XW": inputs[0].type.width,
+            "XFrac": inputs[0].type.frac,
+            "SlopeW": width,
+            "SlopeFrac": slope.type.frac,
+            "SlopeFile": Memory(slope.codes.reshape(-1, folding.out_lanes), width),
+        }
+        return Instance("hwf_prelu", parameters | cast_parameters(node))

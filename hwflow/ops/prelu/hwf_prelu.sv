@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// hwf_prelu: parametric rectifier with one slope a channel.
+//
+//   y = cast(x >= 0 ? x : slope[c] * x)
+//
+// | parameter | legal         | meaning                                               |
+// |-----------|---------------|-------------------------------------------------------|
+// | Lanes     | divides C     | values a beat; one multiplier each                    |
+// | C         | >= 1          | channels                                              |
+// | XW, XFrac | 2..63         | input bits (signed) and fractional bits               |
+// | SlopeW, SlopeFrac | 1..32 | slope bits (signed) and fractional bits               |
+// | others    |               | see hwf_cast                                          |
+// | SlopeFile | $readmemh     | C/Lanes words of Lanes*SlopeW bits, lane 0 lowest     |
+//
+// Latency 3 cycles, II 1. s_axis_tready depends combinationally on m_axis_tready.
+
+module hwf_prelu #(
+  parameter int unsigned Lanes     = 1,
+  parameter int unsigned C         = 1,
+  parameter int unsigned XW        = 16,
+  parameter int          XFrac     = 8,
+  parameter int unsigned SlopeW    = 8,
+  parameter int          SlopeFrac = 6,
+  parameter int unsigned YW        = 24,
+  parameter bit          YSigned   = 1'b1,
+  parameter int          YFrac     = 14,
+  parameter int unsigned Rounding  = 0,
+  parameter int unsigned Overflow  = 0,
+  parameter              SlopeFile = ""
+) (
+  input  logic                clk_i,
+  input  logic                rst_ni,
+  input  logic [Lanes*XW-1:0] s_axis_tdata,
+  input  logic                s_axis_tvalid,
+  output logic                s_axis_tready,
+  output logic [Lanes*YW-1:0] m_axis_tdata,
+  output logic                m_axis_tvalid,
+  input  logic                m_axis_tready
+);
+  if (C % Lanes != 0) begin : gen_bad_lanes
+    $fatal(1, "hwf_prelu: Lanes must divide C");
+  end
+
+  localparam int unsigned Words = C / Lanes;
+  localparam int unsigned AddrW = (Words > 1) ? $clog2(Words) : 1;
+  // The identity branch is brought to the grid of the product.
+  localparam int unsigned Up    = (SlopeFrac > 0) ? unsigned'(SlopeFrac) : 0;
+  localparam int unsigned Down  = (SlopeFrac < 0) ? unsigned'(-SlopeFrac) : 0;
+  localparam int unsigned ProdW = ((XW + SlopeW + Down > XW + Up) ? XW + SlopeW + Down : XW + Up) + 1;
+
+  logic [Lanes*SlopeW-1:0] slopes [Words];
+  initial $readmemh(SlopeFile, slopes);
+
+  logic [AddrW-1:0]        addr_q;
+  logic [Lanes*SlopeW-1:0] slope_q;
+  logic [Lanes*XW-1:0]     x_q;
+  logic [Lanes*YW-1:0]     y, y_q;
+  logic                    valid0_q, valid1_q, valid2_q, ready1, ready2;
+
+  assign ready2        = ~valid2_q | m_axis_tready;
+  assign ready1        = ~valid1_q | ready2;
+  assign s_axis_tready = ~valid0_q | ready1;
+  assign m_axis_tdata  = y_q;
+  assign m_axis_tvalid = valid2_q;
+
+  always_ff @(posedge clk_i) begin
+    if (s_axis_tvalid & s_axis_tready) begin
+      x_q     <= s_axis_tdata;
+      slope_q <= slopes[addr_q];
+    end
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      addr_q   <= '0;
+      valid0_q <= 1'b0;
+      valid1_q <= 1'b0;
+      valid2_q <= 1'b0;
+    end else begin
+      if (s_axis_tvalid & s_axis_tready) addr_q <= (addr_q == AddrW'(Words - 1)) ? '0 : addr_q + AddrW'(1);
+      if (s_axis_tready) valid0_q <= s_axis_tvalid;
+      if (ready1) valid1_q <= valid0_q;
+      if (ready2) valid2_q <= valid1_q;
+    end
+  end
+
+  for (genvar l = 0; l < Lanes; l++) begin : gen_lane
+    logic signed [XW-1:0]     x;
+    logic signed [SlopeW-1:0] slope;
+    logic signed [ProdW-1:0]  prod_q;
+    assign x     = signed'(x_q[l*XW +: XW]);
+    assign slope = signed'(slope_q[l*SlopeW +: SlopeW]);
+    always_ff @(posedge clk_i) begin
+      if (ready1 & valid0_q) prod_q <= x[XW-1] ? ((ProdW'(x) * ProdW'(slope)) <<< Down) : (ProdW'(x) <<< Up);
+    end
+    hwf_cast #(
+      .InW(ProdW), .InSigned(1'b1), .InFrac(XFrac + int'(Up)),
+      .OutW(YW), .OutSigned(YSigned), .OutFrac(YFrac), .Rounding(Rounding), .Overflow(Overflow)
+    ) u_cast (.x_i(prod_q), .y_o(y[l*YW +: YW]));
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (ready2 & valid1_q) y_q <= y;
+  end
+endmodule

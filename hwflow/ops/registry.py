@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The operations hwflow knows, by name and by hls4ml class."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from hwflow.errors import InternalError
+from hwflow.ops.activation import ActivationOp
+from hwflow.ops.add import AddOp
+from hwflow.ops.base import OpSpec
+from hwflow.ops.conv2d import Conv2dOp
+from hwflow.ops.dense import DenseOp
+from hwflow.ops.depthwise_conv2d import DepthwiseConv2dOp
+from hwflow.ops.input import InputOp
+from hwflow.ops.prelu import PreluOp
+from hwflow.ops.reshape import ReshapeOp
+
+_SPECS: tuple[type[OpSpec], ...] = (
+    InputOp,
+    Conv2dOp,
+    DepthwiseConv2dOp,
+    DenseOp,
+    ActivationOp,
+    PreluOp,
+    AddOp,
+    ReshapeOp,
+)
+
+
+@cache
+def ops() -> dict[str, OpSpec]:
+    """All operations by name."""
+    return {spec.name: spec() for spec in _SPECS}
+
+
+def op(name: str) -> OpSpec:
+    """The operation of that name.
+
+    Raises
+    ------
+    InternalError
+        When no such operation is registered.
+    """
+    try:
+        return ops()[name]
+    except KeyError:
+        raise InternalError(f"no operation {name!r} is registered") from None
+
+
+def op_for_hls4ml(class_name: str) -> OpSpec | None:
+    """The operation an hls4ml layer class lowers to, or None."""
+    return next((spec for spec in ops().values() if class_name in spec.hls4ml_classes), None)

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Flatten and reshape: the stream keeps its order, so only the shape changes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from hwflow.ir.graph import QuantNode
+from hwflow.numerics.fixed import Codes, FixedType
+from hwflow.ops.base import Folding, Instance, Interval, OpSpec
+from hwflow.ops.lowering import output_shape
+
+
+class ReshapeOp(OpSpec):
+    """Same values in the same (row-major, channels-last) order under another shape."""
+
+    name: ClassVar[str] = "reshape"
+    hls4ml_classes: ClassVar[tuple[str, ...]] = ("Reshape",)
+
+    def lower(self, layer: Any, name: str, inputs: Sequence[QuantNode]) -> QuantNode:
+        return QuantNode(name, self.name, (inputs[0].name,), output_shape(layer), inputs[0].cast)
+
+    def interval(self, node: QuantNode, inputs: Sequence[Interval]) -> Interval:
+        x = inputs[0]
+        repeats, rest = divmod(node.channels, x.low.size)
+        if rest:
+            low, high = np.full(node.channels, x.low.min()), np.full(node.channels, x.high.max())
+            return Interval(low, high, x.frac)
+        return Interval(np.tile(x.low, repeats), np.tile(x.high, repeats), x.frac)
+
+    def exact(self, node: QuantNode, inputs: Sequence[tuple[Codes, FixedType]]) -> tuple[Codes, int]:
+        codes, x_type = inputs[0]
+        return codes.reshape(codes.shape[0], *node.shape), x_type.frac
+
+    def folding(self, node: QuantNode, inputs: Sequence[QuantNode], lanes: Sequence[int]) -> Folding:
+        return Folding(in_lanes=lanes[0], out_lanes=lanes[0], cycles=node.channels // lanes[0], latency=0)
+
+    def instance(
+        self, node: QuantNode, inputs: Sequence[QuantNode], ranges: Sequence[Interval], folding: Folding, pixels: int
+    ) -> Instance | None:
+        return None

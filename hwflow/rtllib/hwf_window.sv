@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// hwf_window: line buffer that turns a raster of pixels into the words of sliding windows.
+//
+// Pixels arrive in raster order, Words beats each (channels in order). They are kept in one circular memory of
+// Pixels pixels, addressed by their running number, across frames. For each window position, in raster order,
+// the memory is read word by word:
+//
+//   Depthwise = 0:  for replay, for ky, for kx, for word     (every window Replays times)
+//   Depthwise = 1:  for word, for ky, for kx                 (one channel group after the other)
+//
+// Positions in the padding give zero. A pixel is released as soon as the window has moved past it, so the memory
+// holds ((KernelH - 1) + (StrideH - 1)) rows and a few pixels, not frames.
+//
+// | parameter | legal      | meaning                                                     |
+// |-----------|------------|-------------------------------------------------------------|
+// | Width     | >= 1       | bits of one word                                            |
+// | Words     | >= 1       | words of one pixel                                          |
+// | InH, InW  | >= 1       | frame, pixels                                               |
+// | OutH, OutW| >= 1       | window positions                                            |
+// | KernelH, KernelW | >= 1 | window, pixels                                             |
+// | StrideH, StrideW | >= 1 | step, pixels                                               |
+// | PadTop, PadLeft  | 0..Kernel-1 | padding above and left, pixels                      |
+// | Replays   | >= 1       | times each window is read (Depthwise = 0)                   |
+// | Pixels    | > (KernelH-1)*InW + KernelW - 1 | capacity, pixels                       |
+//
+// One word a cycle without a bubble while pixels are there. Latency 2 cycles after the last pixel a window needs.
+
+module hwf_window #(
+  parameter int unsigned Width     = 8,
+  parameter int unsigned Words     = 1,
+  parameter int unsigned InH       = 8,
+  parameter int unsigned InW       = 8,
+  parameter int unsigned OutH      = 8,
+  parameter int unsigned OutW      = 8,
+  parameter int unsigned KernelH   = 3,
+  parameter int unsigned KernelW   = 3,
+  parameter int unsigned StrideH   = 1,
+  parameter int unsigned StrideW   = 1,
+  parameter int unsigned PadTop    = 1,
+  parameter int unsigned PadLeft   = 1,
+  parameter int unsigned Replays   = 1,
+  parameter bit          Depthwise = 1'b0,
+  parameter int unsigned Pixels    = 24
+) (
+  input  logic             clk_i,
+  input  logic             rst_ni,
+  input  logic [Width-1:0] s_axis_tdata,
+  input  logic             s_axis_tvalid,
+  output logic             s_axis_tready,
+  output logic [Width-1:0] m_axis_tdata,
+  output logic             m_axis_tvalid,
+  input  logic             m_axis_tready
+);
+  if (Pixels < (KernelH - 1) * InW + KernelW) begin : gen_bad_pixels
+    $fatal(1, "hwf_window: Pixels is below (KernelH-1)*InW+KernelW");
+  end
+
+  localparam int unsigned Size  = Pixels * Words;
+  localparam int unsigned AddrW = (Size > 1) ? $clog2(Size) : 1;
+  // Running pixel numbers; half their range exceeds every distance compared.
+  localparam int unsigned CntW  = $clog2(2 * (Pixels + (InH + KernelH + StrideH) * (InW + KernelW + StrideW))) + 2;
+  localparam int unsigned OxW   = $clog2(OutW + 1);
+  localparam int unsigned OyW   = $clog2(OutH + 1);
+  localparam int unsigned KxW   = $clog2(KernelW + 1);
+  localparam int unsigned KyW   = $clog2(KernelH + 1);
+  localparam int unsigned WordW = $clog2(Words + 1);
+  localparam int unsigned RepW  = $clog2(Replays + 1);
+  localparam int unsigned IyW   = $clog2(InH + KernelH + StrideH) + 2;
+  localparam int unsigned IxW   = $clog2(InW + KernelW + StrideW) + 2;
+
+  // Steps of the window's first pixel, and the same steps as addresses.
+  localparam int unsigned RowStep   = StrideH * InW - (OutW - 1) * StrideW;
+  localparam int unsigned FrameStep = InH * InW - (OutH - 1) * StrideH * InW - (OutW - 1) * StrideW;
+  localparam int unsigned First     = PadTop * InW + PadLeft;
+
+  function automatic logic [AddrW-1:0] address_step(input int unsigned pixels);
+    address_step = AddrW'((pixels % Pixels) * Words);
+  endfunction
+
+  localparam logic [AddrW-1:0] ColAddrStep   = address_step(StrideW);
+  localparam logic [AddrW-1:0] RowAddrStep   = address_step(RowStep);
+  localparam logic [AddrW-1:0] FrameAddrStep = address_step(FrameStep);
+  localparam logic [AddrW-1:0] LineAddrStep  = address_step(InW);
+  localparam logic [AddrW-1:0] PixelAddrStep = address_step(1);
+  localparam logic [AddrW-1:0] FirstAddr     = address_step(Pixels - (First % Pixels));
+  // Last row and column the first window needs.
+  localparam int unsigned NeedRow0 = (KernelH - 1 - PadTop < InH - 1) ? KernelH - 1 - PadTop : InH - 1;
+  localparam int unsigned NeedCol0 = (KernelW - 1 - PadLeft < InW - 1) ? KernelW - 1 - PadLeft : InW - 1;
+
+  function automatic logic [AddrW-1:0] add_mod(input logic [AddrW-1:0] a, input logic [AddrW-1:0] b);
+    logic [AddrW:0] sum;
+    sum     = {1'b0, a} + {1'b0, b};
+    add_mod = (sum >= (AddrW + 1)'(Size)) ? AddrW'(sum - (AddrW + 1)'(Size)) : AddrW'(sum);
+  endfunction
+
+  // ---------------------------------------------------------------- write side
+  logic [Width-1:0] mem [Size];
+  logic [AddrW-1:0] wr_addr_q;
+  logic [WordW-1:0] wr_word_q;
+  logic [CntW-1:0]  wr_pix_q;
+  logic [CntW-1:0]  base_pix_q;
+  logic             push;
+
+  assign s_axis_tready = $signed(wr_pix_q - base_pix_q) < $signed(CntW'(Pixels));
+  assign push          = s_axis_tvalid & s_axis_tready;
+
+  always_ff @(posedge clk_i) begin
+    if (push) mem[wr_addr_q] <= s_axis_tdata;
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      wr_addr_q <= '0;
+      wr_word_q <= '0;
+      wr_pix_q  <= '0;
+    end else if (push) begin
+      wr_addr_q <= (wr_addr_q == AddrW'(Size - 1)) ? '0 : wr_addr_q + AddrW'(1);
+      if (wr_word_q == WordW'(Words - 1)) begin
+        wr_word_q <= '0;
+        wr_pix_q  <= wr_pix_q + CntW'(1);
+      end else begin
+        wr_word_q <= wr_word_q + WordW'(1);
+      end
+    end
+  end
+
+  // ---------------------------------------------------------------- read side
+  logic [OxW-1:0]          ox_q;
+  logic [OyW-1:0]          oy_q;
+  logic [KxW-1:0]          kx_q;
+  logic [KyW-1:0]          ky_q;
+  logic [WordW-1:0]        word_q;
+  logic [RepW-1:0]         rep_q;
+  logic signed [IyW-1:0]   iy0_q, iy_q;
+  logic signed [IxW-1:0]   ix0_q, ix_q;
+  logic [AddrW-1:0]        base_addr_q, line_addr_q, addr_q;
+  logic [CntW-1:0]         frame_pix_q, need_row_pix_q, need_pix_q;
+  logic [IyW-1:0]          need_row_q;
+  logic [IxW-1:0]          need_col_q;
+  logic                    issue, available, in_frame;
+  logic                    kx_last, ky_last, word_last, rep_last, inner_last, window_last, ox_last, oy_last;
+
+  assign available = $signed(wr_pix_q - need_pix_q) >= $signed(CntW'(0));
+  assign issue     = available & (~m_axis_tvalid | m_axis_tready);
+  assign kx_last   = kx_q == KxW'(KernelW - 1);
+  assign ky_last   = ky_q == KyW'(KernelH - 1);
+  assign word_last = word_q == WordW'(Words - 1);
+  assign rep_last  = rep_q == RepW'(Replays - 1);
+  assign ox_last   = ox_q == OxW'(OutW - 1);
+  assign oy_last   = oy_q == OyW'(OutH - 1);
+  // The innermost loop after which kx moves on.
+  assign inner_last  = Depthwise ? 1'b1 : word_last;
+  assign window_last = kx_last & ky_last & word_last & (Depthwise ? 1'b1 : rep_last);
+  assign in_frame    = (iy_q >= 0) & (iy_q < $signed(IyW'(InH))) & (ix_q >= 0) & (ix_q < $signed(IxW'(InW)));
+
+  // Next window position.
+  logic [CntW-1:0]  base_pix_d, frame_pix_d, need_row_pix_d;
+  logic [AddrW-1:0] base_addr_d;
+  logic [IyW-1:0]   need_row_d;
+  logic [IxW-1:0]   need_col_d;
+  always_comb begin
+    frame_pix_d    = frame_pix_q;
+    need_row_d     = need_row_q;
+    need_row_pix_d = need_row_pix_q;
+    if (!ox_last) begin
+      base_pix_d  = base_pix_q + CntW'(StrideW);
+      base_addr_d = add_mod(base_addr_q, ColAddrStep);
+      need_col_d  = (need_col_q >= IxW'(InW - 1) - IxW'((StrideW < InW) ? StrideW : InW - 1))
+                    ? IxW'(InW - 1) : need_col_q + IxW'(StrideW);
+    end else begin
+      need_col_d = IxW'(NeedCol0);
+      if (!oy_last) begin
+        base_pix_d  = base_pix_q + CntW'(RowStep);
+        base_addr_d = add_mod(base_addr_q, RowAddrStep);
+        if (need_row_q >= IyW'(InH - 1) - IyW'((StrideH < InH) ? StrideH : InH - 1)) begin
+          need_row_d     = IyW'(InH - 1);
+          need_row_pix_d = frame_pix_q + CntW'((InH - 1) * InW);
+        end else begin
+          need_row_d     = need_row_q + IyW'(StrideH);
+          need_row_pix_d = need_row_pix_q + CntW'(StrideH * InW);
+        end
+      end else begin
+        base_pix_d     = base_pix_q + CntW'(FrameStep);
+        base_addr_d    = add_mod(base_addr_q, FrameAddrStep);
+        frame_pix_d    = frame_pix_q + CntW'(InH * InW);
+        need_row_d     = IyW'(NeedRow0);
+        need_row_pix_d = frame_pix_q + CntW'(InH * InW + NeedRow0 * InW);
+      end
+    end
+  end
+
+  logic [AddrW-1:0] group_addr_d;  // first address of the next channel group of this window
+  logic [AddrW-1:0] next_line_d;
+  assign group_addr_d = add_mod(base_addr_q, AddrW'(word_q) + AddrW'(1));
+  assign next_line_d  = add_mod(line_addr_q, LineAddrStep);
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      ox_q           <= '0;
+      oy_q           <= '0;
+      kx_q           <= '0;
+      ky_q           <= '0;
+      word_q         <= '0;
+      rep_q          <= '0;
+      iy0_q          <= -$signed(IyW'(PadTop));
+      iy_q           <= -$signed(IyW'(PadTop));
+      ix0_q          <= -$signed(IxW'(PadLeft));
+      ix_q           <= -$signed(IxW'(PadLeft));
+      base_pix_q     <= -CntW'(First);
+      base_addr_q    <= FirstAddr;
+      line_addr_q    <= FirstAddr;
+      addr_q         <= FirstAddr;
+      frame_pix_q    <= '0;
+      need_row_q     <= IyW'(NeedRow0);
+      need_row_pix_q <= CntW'(NeedRow0 * InW);
+      need_col_q     <= IxW'(NeedCol0);
+      need_pix_q     <= CntW'(NeedRow0 * InW + NeedCol0 + 1);
+    end else if (issue) begin
+      if (!inner_last) begin
+        word_q <= word_q + WordW'(1);
+        addr_q <= add_mod(addr_q, AddrW'(1));
+      end else if (!kx_last) begin
+        if (!Depthwise) word_q <= '0;
+        kx_q   <= kx_q + KxW'(1);
+        ix_q   <= ix_q + IxW'(1);
+        addr_q <= add_mod(addr_q, Depthwise ? PixelAddrStep : AddrW'(1 % Size));
+      end else begin
+        kx_q <= '0;
+        ix_q <= ix0_q;
+        if (!Depthwise) word_q <= '0;
+        if (!ky_last) begin
+          ky_q        <= ky_q + KyW'(1);
+          iy_q        <= iy_q + IyW'(1);
+          line_addr_q <= next_line_d;
+          addr_q      <= next_line_d;
+        end else begin
+          ky_q <= '0;
+          iy_q <= iy0_q;
+          if (!window_last) begin
+            if (Depthwise) word_q <= word_q + WordW'(1);
+            else rep_q <= rep_q + RepW'(1);
+            line_addr_q <= Depthwise ? group_addr_d : base_addr_q;
+            addr_q      <= Depthwise ? group_addr_d : base_addr_q;
+          end else begin
+            word_q         <= '0;
+            rep_q          <= '0;
+            line_addr_q    <= base_addr_d;
+            addr_q         <= base_addr_d;
+            base_addr_q    <= base_addr_d;
+            base_pix_q     <= base_pix_d;
+            frame_pix_q    <= frame_pix_d;
+            need_row_q     <= need_row_d;
+            need_row_pix_q <= need_row_pix_d;
+            need_col_q     <= need_col_d;
+            need_pix_q     <= need_row_pix_d + CntW'(need_col_d) + CntW'(1);
+            if (!ox_last) begin
+              ox_q  <= ox_q + OxW'(1);
+              ix0_q <= ix0_q + IxW'(StrideW);
+              ix_q  <= ix0_q + IxW'(StrideW);
+            end else begin
+              ox_q  <= '0;
+              ix0_q <= -$signed(IxW'(PadLeft));
+              ix_q  <= -$signed(IxW'(PadLeft));
+              if (!oy_last) begin
+                oy_q  <= oy_q + OyW'(1);
+                iy0_q <= iy0_q + IyW'(StrideH);
+                iy_q  <= iy0_q + IyW'(StrideH);
+              end else begin
+                oy_q  <= '0;
+                iy0_q <= -$signed(IyW'(PadTop));
+                iy_q  <= -$signed(IyW'(PadTop));
+              end
+            end
+          end
+        end
+      end
+    end
+  end
+
+  // ---------------------------------------------------------------- memory read
+  logic [Width-1:0] data_q;
+  logic             zero_q;
+  always_ff @(posedge clk_i) begin
+    if (issue) begin
+      data_q <= mem[addr_q];
+      zero_q <= ~in_frame;
+    end
+  end
+  assign m_axis_tdata = zero_q ? '0 : data_q;
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) m_axis_tvalid <= 1'b0;
+    else if (issue) m_axis_tvalid <= 1'b1;
+    else if (m_axis_tready) m_axis_tvalid <= 1'b0;
+  end
+endmodule
