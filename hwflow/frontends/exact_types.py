@@ -1,0 +1,349 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Make every type of an hls4ml graph explicit and exact.
+
+hls4ml infers types where the configuration says ``auto`` and falls back to ``fixed<16,6>`` elsewhere, which
+drops QKeras activations, wraps accumulators and truncates slopes without a word. :func:`set_exact_types` runs
+before hls4ml's own passes and leaves nothing to infer:
+
+- constants lie on their quantizer's grid, whatever the quantizer (a scale that is a power of two moves into
+  the type, so that no scaling layer appears);
+- accumulators hold the exact sum for these very weights and every input code;
+- an activation quantizer becomes the cast of its own node, with QKeras' rounding and saturation;
+- all other results are exact unless the configuration names another type for the layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwflow.errors import ConfigError, UnsupportedLayerError, UserError
+from hwflow.frontends.hls4ml_types import to_cast, to_precision
+from hwflow.frontends.hls_config import LAYER_KEYS, LayerInfo, check_config, precision, setting
+from hwflow.frontends.quantizers import MAX_WEIGHT_BITS, activation_cast, constant_type, holds
+from hwflow.frontends.reuse import legal_depthwise_reuse_factors, legal_reuse_factors, show_legal
+from hwflow.numerics.codes import cast_values, from_codes, to_codes
+from hwflow.numerics.fixed import Cast, FixedType
+
+if TYPE_CHECKING:
+    from hls4ml.model.graph import ModelGraph
+    from hls4ml.model.layers import Layer
+
+MAX_RESULT_BITS = 53
+"""Widest result: what a double, csim's border type, holds exactly."""
+
+_Rule = Callable[["_LayerTypes"], Cast]
+
+
+def set_exact_types(model: ModelGraph) -> None:
+    """Set all types, reuse factors and strategies of a freshly parsed graph.
+
+    Parameters
+    ----------
+    model : ModelGraph
+        Graph before any of hls4ml's passes ran; changed in place, its configuration too, so that nodes that
+        later passes create anew under the same name get the same types.
+
+    Raises
+    ------
+    UnsupportedLayerError
+        With all layers that have no rule.
+    ConfigError
+        With all wrong keys, or all layers whose types or reuse factors cannot be had.
+    """
+    nodes = list(model.graph.values())
+    strange = [node for node in nodes if node.class_name not in _RULES]
+    if strange:
+        raise UnsupportedLayerError(
+            [f"{node.name} ({node.class_name}): no hardware for this layer type" for node in strange],
+            "`hwflow check` lists what is supported",
+        )
+    config = model.config.config["HLSConfig"]
+    layers = [_LayerTypes(node, config) for node in nodes]
+    check_config(config, [layer.info for layer in layers])
+    problems: list[str] = []
+    for layer in layers:
+        try:
+            layer.set_result(_RULES[layer.node.class_name](layer))
+            layer.set_folding()
+        except UserError as error:
+            problems.append(f"{layer.node.name}: {error.message}")
+    if problems:
+        raise ConfigError(
+            f"{len(problems)} layer(s) cannot be built as configured:"
+            + "".join(f"\n  - {problem}" for problem in problems),
+            "change the keys of these layers under HLSConfig, or their quantizers",
+        )
+
+
+def layer_info(node: Layer) -> LayerInfo:
+    """What the configuration may say about an hls4ml node."""
+    from hls4ml.model.attributes import TypeAttribute
+
+    attributes = [attribute for attribute in node.expected_attributes if attribute.configurable]
+    types = [a.name.removesuffix("_t") for a in attributes if isinstance(a, TypeAttribute)]
+    types += [key.removesuffix("_quantizer") for key in node.attributes if key.endswith("_quantizer")]
+    keys = [a.config_name for a in attributes if not isinstance(a, TypeAttribute)]
+    classes = dict.fromkeys((node.class_name, str(node.get_attr("class_name"))))
+    return LayerInfo(node.name, tuple(classes), tuple(types), (*LAYER_KEYS, *keys))
+
+
+class _LayerTypes:
+    """One node with what the configuration says about it."""
+
+    def __init__(self, node: Layer, config: Mapping[str, Any]) -> None:
+        self.node = node
+        self.config = config
+        self.info = layer_info(node)
+
+    # -- what is there ---------------------------------------------------------------------------------
+
+    def input_cast(self, index: int = 0) -> Cast:
+        """Type of an input tensor, which an earlier node's rule has set."""
+        return to_cast(self.node.get_input_variable(self.node.inputs[index]).type.precision)
+
+    def input_type(self, index: int = 0) -> FixedType:
+        return self.input_cast(index).type
+
+    def given(self, kind: str, guess: Cast | None = None, *, named: bool = False) -> Cast | None:
+        """The type the user gave; hls4ml's own guess in a generated configuration does not count."""
+        text = precision(self.config, self.info, kind, named=named)
+        if text is None:
+            return None
+        cast = Cast.parse(text)
+        return None if cast == guess else cast
+
+    def model_default(self) -> Cast:
+        """``Model.Precision``, hls4ml's type for what cannot be inferred."""
+        return to_cast(self.node.model.config.model_precision["default"])
+
+    # -- what is set -----------------------------------------------------------------------------------
+
+    def set_result(self, cast: Cast) -> None:
+        """Make the result type explicit."""
+        if cast.type.width > MAX_RESULT_BITS:
+            raise UserError(
+                f"its exact result needs {cast.type.width} bits, {MAX_RESULT_BITS} are supported; give "
+                "Precision.result or quantize its input"
+            )
+        self._set_type("result", self.node.get_output_variable().type, cast)
+
+    def set_accum(self, exact: FixedType) -> None:
+        """Make the accumulator explicit, never narrower than the exact sum."""
+        given = self.given("accum", named=True)
+        if given is not None and not holds(given.type, exact):
+            raise UserError(f"Precision.accum {given} cannot hold its exact sums, which need {exact}")
+        self._set_type("accum", self.node.types["accum_t"], given or Cast(exact))
+
+    def _set_type(self, kind: str, named: Any, cast: Cast) -> None:
+        named.precision = to_precision(cast)
+        if kind != "result":
+            named.name = f"{self.node.name.lower()}_{kind}_t"
+        self._remember(kind, cast)
+
+    def _remember(self, kind: str, cast: Cast) -> None:
+        self.node.model.config.layer_name_precision[f"{self.node.name.lower()}_{kind}"] = str(cast)
+
+    def set_constant(self, name: str, data: str, values: NDArray[np.float64], grid: FixedType) -> None:
+        """Replace a constant tensor by its exact values, so that no later pass quantizes it again."""
+        variable = self.node.weights[name]
+        self.node.set_attr(f"{data}_data", values)
+        self.node.set_attr(f"{data}_quantizer", None)
+        self._remember(name, Cast(grid))
+        self.node.add_weights_variable(
+            name=name,
+            var_name=variable.name,
+            type_name=f"{self.node.name.lower()}_{name}_t",
+            precision=to_precision(Cast(grid)),
+            data=values,
+        )
+
+    def constant(self, name: str, data: str) -> tuple[NDArray[np.int64], FixedType]:
+        """Quantize a constant tensor exactly; its codes and their grid."""
+        variable = self.node.weights[name]
+        quantizer = variable.quantizer
+        if quantizer is not None:
+            values = np.asarray(quantizer.quantizer_fn(np.float32(variable.data_unquantized)), np.float64)
+            nominal = _fixed_or_none(quantizer.hls_type)
+            given = self.given(data, nominal, named=True) or self.given(name, nominal, named=True)
+            if given is not None:
+                raise UserError(f"Precision.{name} {given} contradicts the quantizer of the model")
+            grid = constant_type(values, nominal.type if nominal else None)
+        else:
+            values = np.asarray(variable.data, np.float64)
+            cast = self.given(name)
+            grid = constant_type(values, None) if cast is None else cast.type
+            if cast is None and grid is None and name != "param":
+                cast = self.model_default()
+                grid = cast.type
+            if cast is not None:
+                values = from_codes(cast_values(values, cast), cast.type)
+        if grid is None:
+            raise UserError(
+                f"its {name} values fit no fixed-point type of {MAX_WEIGHT_BITS} bits or less (a free float "
+                "scale?); use alpha=1 or 'auto_po2', or round them to a grid"
+            )
+        self.set_constant(name, data, values, grid)
+        return to_codes(values, grid), grid
+
+    def set_folding(self) -> None:
+        """Check the reuse factor and set what hls4ml reads: reuse factor and strategy."""
+        legal = _legal_reuse(self.node)
+        if legal is None:
+            return
+        factor = int(setting(self.config, self.info, "ReuseFactor") or 1)
+        if factor not in legal:
+            raise UserError(f"ReuseFactor {factor} is not legal; legal are {show_legal(legal, factor)}")
+        strategy = str(setting(self.config, self.info, "Strategy") or "Resource").lower()
+        hls_config, key = self.node.model.config, self.node.name.lower()
+        hls_config.layer_name_rf[key] = factor
+        hls_config.layer_name_strategy[key] = strategy
+        self.node.set_attr("reuse_factor", factor)
+        self.node.set_attr("strategy", strategy)
+
+
+def _fixed_or_none(hls_type: Any) -> Cast | None:
+    """Type a QKeras quantizer is named after; binary and power-of-two ones have none."""
+    from hls4ml.model.types import FixedPrecisionType, IntegerPrecisionType
+
+    return to_cast(hls_type) if isinstance(hls_type, FixedPrecisionType | IntegerPrecisionType) else None
+
+
+def _legal_reuse(node: Layer) -> list[int] | None:
+    """Legal reuse factors of a layer with multipliers, None for the others."""
+    if node.class_name == "Dense":
+        return legal_reuse_factors(node.get_attr("n_in"), node.get_attr("n_out"))
+    if node.class_name not in ("Conv2D", "DepthwiseConv2D"):
+        return None
+    positions, channels = node.get_attr("filt_height") * node.get_attr("filt_width"), node.get_attr("n_chan")
+    if node.class_name == "DepthwiseConv2D":
+        return legal_depthwise_reuse_factors(positions, channels)
+    return legal_reuse_factors(positions * channels, node.get_attr("n_filt"))
+
+
+# -- one rule a layer class: sets constants and accumulators, returns the result type ------------------------
+
+
+def _input(layer: _LayerTypes) -> Cast:
+    return layer.given("result") or layer.model_default()
+
+
+def _weighted(layer: _LayerTypes) -> Cast:
+    depthwise = layer.node.class_name == "DepthwiseConv2D"
+    weights, weight_grid = layer.constant("weight", "depthwise" if depthwise else "weight")
+    biases, bias_grid = layer.constant("bias", "bias")
+    summed = (0, 1) if depthwise else tuple(range(weights.ndim - 1))
+    accum = sum_type(weights, summed, weight_grid, layer.input_type(), biases, bias_grid)
+    layer.set_accum(accum)
+    return layer.given("result") or Cast(accum)
+
+
+def sum_type(
+    weights: NDArray[np.int64],
+    summed: tuple[int, ...],
+    weight_grid: FixedType,
+    input_grid: FixedType,
+    biases: NDArray[np.int64],
+    bias_grid: FixedType,
+) -> FixedType:
+    """Narrowest type that holds ``bias + sum(weight * input)`` for every input code.
+
+    Parameters
+    ----------
+    weights : ndarray of int64
+        Weight codes; the axes left after summing are the outputs.
+    summed : tuple of int
+        Axes that are summed over.
+    weight_grid, input_grid, bias_grid : FixedType
+        Types of weights, inputs and biases.
+    biases : ndarray of int64
+        Bias codes, one an output.
+
+    Returns
+    -------
+    FixedType
+
+    Examples
+    --------
+    >>> sum_type(np.array([[3], [-1]]), (0,), FixedType(True, 3, 0), FixedType(False, 2, 1),
+    ...          np.array([1]), FixedType(False, 1, 0))
+    FixedType(signed=True, width=6, frac=1)
+    """
+    low, high = input_grid.range()
+    positive = np.maximum(weights, 0).sum(axis=summed).reshape(-1).astype(object)
+    negative = np.minimum(weights, 0).sum(axis=summed).reshape(-1).astype(object)
+    product_frac = weight_grid.frac + input_grid.frac
+    frac = max(product_frac, bias_grid.frac)
+    offset = biases.reshape(-1).astype(object) * 2 ** (frac - bias_grid.frac)
+    scale = 2 ** (frac - product_frac)
+    least = (positive * low + negative * high) * scale + offset
+    most = (positive * high + negative * low) * scale + offset
+    return FixedType.for_range(int(least.min()), int(most.max()), frac)
+
+
+def _activation(layer: _LayerTypes) -> Cast:
+    node = layer.node
+    function = str(node.get_attr("activation")).lower()
+    if function not in ("linear", "relu"):
+        raise UserError(f"the activation {function} is not supported")
+    quantizer = node.get_attr("activation_quantizer")
+    if quantizer is not None:
+        from hls4ml.utils.config import _get_precision_from_quantizer
+
+        exact = activation_cast(quantizer["class_name"], quantizer["config"])
+        return layer.given("result", to_cast(_get_precision_from_quantizer(quantizer))) or exact
+    given = layer.given("result")
+    if given is not None:
+        return given
+    if function == "linear":
+        return layer.input_cast()
+    grid = layer.input_type()
+    return Cast(FixedType.for_range(0, grid.range()[1], grid.frac))
+
+
+def _prelu(layer: _LayerTypes) -> Cast:
+    slopes, slope_grid = layer.constant("param", "param")
+    grid = layer.input_type()
+    low, high = grid.range()
+    scaled = [low * int(slopes.min()), low * int(slopes.max()), 0]
+    frac = grid.frac + max(slope_grid.frac, 0)
+    finer = 2 ** (frac - grid.frac - slope_grid.frac)
+    top = max(high << (frac - grid.frac), *(value * finer for value in scaled))
+    exact = FixedType.for_range(min(value * finer for value in scaled), top, frac)
+    return layer.given("result") or Cast(exact)
+
+
+def _merge(layer: _LayerTypes) -> Cast:
+    operation = str(layer.node.get_attr("op")).lower()
+    if operation != "add":
+        raise UserError(f"merging by {operation} is not supported")
+    first, second = layer.input_type(0), layer.input_type(1)
+    frac = max(first.frac, second.frac)
+    bounds = [
+        [code << (frac - grid.frac) for code in grid.range()] for grid in (first, second)
+    ]
+    exact = FixedType.for_range(bounds[0][0] + bounds[1][0], bounds[0][1] + bounds[1][1], frac)
+    return layer.given("result") or Cast(exact)
+
+
+def _reshape(layer: _LayerTypes) -> Cast:
+    cast = layer.input_cast()
+    given = layer.given("result")
+    if given is not None and given.type != cast.type:
+        raise UserError(f"Precision.result {given} differs from its input {cast}; a reshape cannot cast")
+    return cast
+
+
+_RULES: Mapping[str, _Rule] = {
+    "Input": _input,
+    "Conv2D": _weighted,
+    "DepthwiseConv2D": _weighted,
+    "Dense": _weighted,
+    "Activation": _activation,
+    "HwflowPReLU": _prelu,
+    "Merge": _merge,
+    "Reshape": _reshape,
+}
