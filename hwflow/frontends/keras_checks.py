@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -75,6 +76,8 @@ def _check_model(model: Any) -> Iterator[tuple[str, str]]:
     for name in sorted(name for name, count in names.items() if count > 1):
         yield f"several layers are named {name!r} but for upper and lower case", "rename one of them"
     for layer in model.layers:
+        if not re.fullmatch(r"[A-Za-z_]\w*", layer.name, re.ASCII):
+            yield f"the layer name {layer.name!r} is no C++ identifier", "rename it: letters, digits and _"
         if len(layer.inbound_nodes) > 1 and type(layer).__name__ != "InputLayer":
             yield f"layer {layer.name!r} is used {len(layer.inbound_nodes)} times", "use one layer each time"
         if not np.all([np.isfinite(weight).all() for weight in layer.get_weights()]):

@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Compile and run the C++ of an hls4ml project (C simulation), bit for bit.
+
+The project is compiled once, with tracing built in, and again only when a source changes. It runs in
+worker processes: a crash in the C++ becomes a :class:`~hwflow.errors.ToolError`, and frames spread over the
+processor's cores. Values cross the border as doubles, which hold every code of up to 53 bits.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwflow.errors import UserError
+from hwflow.frontends.keras_hls4ml import INTERFACE_FILE
+from hwflow.numerics.codes import to_codes
+from hwflow.numerics.fixed import Codes, FixedType
+from hwflow.tools.runner import find_tool, run_tool
+
+Frames = NDArray[np.float64]
+
+_FLAGS = ("-O3", "-fPIC", "-shared", "-std=c++17", "-w", "-fno-gnu-unique")
+_INCLUDE = "firmware/ap_types"
+_WEIGHTS = "firmware/weights"
+_REMEDY = "install g++ (Debian: apt-get install g++)"
+LIBRARY = "csim.so"
+INPUT_FILE, OUTPUT_FILE, TIME_FILE = "input.npy", "output.npy", "seconds.npy"
+LAYER_FILE = "layer{}.npy"
+
+
+class Csim:
+    """C simulation of a written hls4ml project.
+
+    Parameters
+    ----------
+    project : pathlib.Path
+        Folder from :func:`hwflow.frontends.keras_hls4ml.write_project`.
+    log : pathlib.Path, optional
+        Where the compiler's and the workers' output goes; ``csim.log`` in the project otherwise.
+    jobs : int, optional
+        Worker processes at most; the number of cores otherwise.
+
+    Raises
+    ------
+    ToolNotFoundError
+        Without g++.
+    ToolError
+        When the C++ does not compile.
+    """
+
+    def __init__(self, project: Path, *, log: Path | None = None, jobs: int | None = None) -> None:
+        self.project = project.resolve()
+        self.log = (log or project / "csim.log").resolve()
+        self.jobs = jobs or os.cpu_count() or 1
+        self.seconds_per_frame: float | None = None
+        """Time of one frame on one core in the latest :meth:`run`, s; None before."""
+        self.interface = json.loads((self.project / INTERFACE_FILE).read_text())
+        self.build_seconds = self._build()
+        """Time the compiler took, s; 0 when nothing had changed."""
+
+    @property
+    def output_type(self) -> FixedType:
+        """Grid of the output codes."""
+        return FixedType.from_json(self.interface["output"]["type"])
+
+    @property
+    def layer_types(self) -> dict[str, FixedType]:
+        """Grid of each traced layer's codes."""
+        return {name: FixedType.from_json(layer["type"]) for name, layer in self.interface["layers"].items()}
+
+    def run(self, frames: Frames) -> Codes:
+        """Output codes of frames.
+
+        Parameters
+        ----------
+        frames : ndarray of float, shape (n_frames, ...)
+            Inputs on the input grid.
+
+        Returns
+        -------
+        ndarray of int64, shape (n_frames, ...)
+
+        Raises
+        ------
+        UserError
+            When the frames have the wrong shape or lie off the input grid.
+        ToolError
+            When the C++ crashes.
+        """
+        outputs, _ = self._simulate(frames, trace=False)
+        return outputs
+
+    def trace(self, frames: Frames) -> dict[str, Codes]:
+        """Codes of every layer that hls4ml computes, by name (a flatten in a stream computes nothing)."""
+        _, layers = self._simulate(frames, trace=True)
+        return layers
+
+    def _build(self) -> float:
+        """Compile the library unless it exists for these very sources."""
+        compiler = find_tool("g++", _REMEDY)
+        digest = self._library.with_suffix(".sha256")
+        key = self._sources_key(compiler)
+        if self._library.exists() and digest.exists() and digest.read_text() == key:
+            return 0.0
+        name = self.interface["project"]
+        argv: list[str | Path] = [compiler, *_FLAGS, f"-I{_INCLUDE}", f'-DWEIGHTS_DIR="{_WEIGHTS}"']
+        argv += [f"firmware/{name}.cpp", f"{name}_bridge.cpp", "-o", self._library.name]
+        done = run_tool(argv, log=self.log, tool="g++", cwd=self.project)
+        digest.write_text(key)
+        return done.seconds
+
+    @property
+    def _library(self) -> Path:
+        return self.project / LIBRARY
+
+    def _sources_key(self, compiler: Path) -> str:
+        """Hash of all that the library depends on; weights are read when it runs."""
+        total = hashlib.sha256(f"{compiler} {compiler.stat().st_mtime_ns} {_FLAGS}".encode())
+        sources = [*self.project.glob("*.cpp"), *(self.project / "firmware").rglob("*")]
+        for path in sorted(sources):
+            if path.is_file() and path.suffix in (".cpp", ".h"):
+                total.update(f"{path.relative_to(self.project)}\0".encode() + path.read_bytes())
+        return total.hexdigest()
+
+    def _simulate(self, frames: Frames, *, trace: bool) -> tuple[Codes, dict[str, Codes]]:
+        frames = self._checked(frames)
+        parts = np.array_split(frames, min(self.jobs, len(frames)))
+        with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(len(parts)) as pool:
+            folders = [Path(scratch) / str(index) for index in range(len(parts))]
+            list(pool.map(lambda job: self._run_worker(*job, trace=trace), zip(folders, parts, strict=True)))
+            outputs = self._gather(folders, OUTPUT_FILE, self.interface["output"])
+            layers = (
+                {
+                    name: self._gather(folders, LAYER_FILE.format(index), layer)
+                    for index, (name, layer) in enumerate(self.interface["layers"].items())
+                }
+                if trace
+                else {}
+            )
+            seconds = np.concatenate([np.load(folder / TIME_FILE) for folder in folders])
+        if not trace:
+            self.seconds_per_frame = float(seconds.mean())
+        return outputs, layers
+
+    def _checked(self, frames: Frames) -> Frames:
+        """Frames as doubles with their batch axis, on the input grid."""
+        frames = np.asarray(frames, dtype=np.float64)
+        shape = tuple(self.interface["input"]["shape"])
+        if frames.shape[1:] != shape or len(frames) == 0:
+            raise UserError(
+                f"csim got frames of shape {frames.shape}, the network needs (n_frames, "
+                f"{', '.join(map(str, shape))}) with n_frames of at least 1",
+                "give one more axis for a single frame",
+            )
+        to_codes(frames, FixedType.from_json(self.interface["input"]["type"]))
+        return frames
+
+    def _run_worker(self, folder: Path, frames: Frames, *, trace: bool) -> None:
+        folder.mkdir()
+        np.save(folder / INPUT_FILE, frames)
+        argv = [sys.executable, "-m", "hwflow.verify.csim_worker", str(folder), str(int(trace))]
+        run_tool(argv, log=self.log, tool="csim", cwd=self.project)
+
+    def _gather(self, folders: list[Path], name: str, tensor: Mapping[str, list[int]]) -> Codes:
+        values = np.concatenate([np.load(folder / name) for folder in folders])
+        return to_codes(values.reshape(-1, *tensor["shape"]), FixedType.from_json(tensor["type"]))
