@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Running a quantized Keras model without float32's rounding.
+
+QKeras computes in float32, where sums beyond 2**24 units of their grid lose low bits. The same layers
+run in float64 are exact up to 2**53 units, far beyond any sum of a real network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwflow.errors import UnsupportedLayerError, UserError, did_you_mean
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+
+def predict_exact(
+    model: tf.keras.Model,
+    x: NDArray[np.floating],
+    outputs: Sequence[str] | None = None,
+    *,
+    batch_size: int = 4,
+) -> dict[str, NDArray[np.float64]]:
+    """Evaluate a quantized Keras model in float64.
+
+    Parameters
+    ----------
+    model : tf.keras.Model
+        QKeras model with one input.
+    x : ndarray, shape (n, ...)
+        Inputs.
+    outputs : sequence of str or None
+        Names of the layers whose outputs are wanted; the model's output layers by default.
+    batch_size : int
+        Inputs computed at once.
+
+    Returns
+    -------
+    dict of str to ndarray of float64
+        Output of each layer asked for.
+
+    Raises
+    ------
+    UserError
+        When the model has no such layer.
+    UnsupportedLayerError
+        When a quantizer cannot be run exactly.
+    """
+    import tensorflow as tf
+
+    names = list(outputs) if outputs is not None else [t._keras_history.layer.name for t in model.outputs]
+    known = [layer.name for layer in model.layers]
+    for name in names:
+        if name not in known:
+            raise UserError(f"model {model.name!r} has no layer {name!r}", did_you_mean(name, known))
+    with _floatx64():
+        twin = _widened(model)
+        probe = tf.keras.Model(twin.inputs, [twin.get_layer(name).output for name in names])
+        run = tf.function(lambda batch: tf.nest.flatten(probe(batch, training=False)))
+        parts = [
+            [part.numpy() for part in run(tf.constant(x[start : start + batch_size], tf.float64))]
+            for start in range(0, len(x), batch_size)
+        ]
+    return {name: np.concatenate(column) for name, column in zip(names, zip(*parts, strict=True), strict=True)}
+
+
+@contextmanager
+def _floatx64() -> Iterator[None]:
+    """Let Keras and QKeras compute in float64; their setting is global."""
+    from tensorflow.keras import backend
+
+    before = backend.floatx()
+    backend.set_floatx("float64")
+    try:
+        yield
+    finally:
+        backend.set_floatx(before)
+
+
+def _widened(model: tf.keras.Model) -> tf.keras.Model:
+    """The same model with float64 layers."""
+    import tensorflow as tf
+
+    twin = tf.keras.models.clone_model(model, clone_function=_widened_layer)
+    for layer, original in zip(twin.layers, model.layers, strict=True):
+        layer.set_weights([weight.astype(np.float64) for weight in original.get_weights()])
+    return twin
+
+
+def _widened_layer(layer: tf.keras.layers.Layer) -> tf.keras.layers.Layer:
+    twin = type(layer).from_config({**layer.get_config(), "dtype": "float64"})
+    for attribute in ("quantizer", "activation"):
+        if hasattr(twin, attribute):
+            setattr(twin, attribute, _widened_quantizer(getattr(twin, attribute), layer.name))
+    return twin
+
+
+def _widened_quantizer(quantizer: Any, layer: str) -> Any:
+    """``quantized_relu`` casts to float32 by itself; all other quantizers follow Keras' setting."""
+    import tensorflow as tf
+
+    if type(quantizer).__name__ != "quantized_relu":
+        return quantizer
+    q = quantizer
+    if q.use_sigmoid or (q.relu_upper_bound is not None and not q.is_quantized_clip):
+        raise UnsupportedLayerError(
+            [f"layer {layer!r}: quantized_relu with a sigmoid or an upper bound"], "use a plain quantized_relu"
+        )
+    signed = int(q.negative_slope != 0)
+    levels, unit = 2.0 ** (q.bits - signed), 2.0 ** (q.integer - q.bits + signed)
+
+    def relu(x: Any) -> Any:
+        codes = tf.clip_by_value(tf.round(x / unit), 0.0, levels - 1) * unit
+        if not signed:
+            return codes
+        negative = tf.clip_by_value(tf.round(x / unit * q.negative_slope), -q.negative_slope * levels, 0.0)
+        return codes + negative * unit
+
+    return relu

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a float Keras model to a quantized one, after training."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwflow.config.schema import PrepareConfig
+from hwflow.errors import UserError
+from hwflow.models.source import check_finite
+from hwflow.prepare.build import Scheme, build
+from hwflow.prepare.calibrate import magnitudes
+from hwflow.prepare.equalize import equalize, normalize_slopes
+from hwflow.prepare.fold import fold_batchnorm
+from hwflow.prepare.net import Net, from_keras
+from hwflow.prepare.quantize import INPUT, choose_grids, quantized_tensors
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+_log = logging.getLogger(__name__)
+_REPORT_FRAMES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedModel:
+    """A quantized model and how it came about.
+
+    Parameters
+    ----------
+    model : tf.keras.Model
+        QKeras model with weights on their grids; its input layer is called ``input``.
+    report : dict
+        JSON values: ``layers`` maps each layer to its types and, where its output is quantized, to
+        ``sqnr_db`` against the float network on calibration data.
+    """
+
+    model: tf.keras.Model
+    report: dict[str, Any]
+
+
+def prepare(model: tf.keras.Model, calibration: NDArray[np.float32], config: PrepareConfig) -> PreparedModel:
+    """Quantize a float model.
+
+    Parameters
+    ----------
+    model : tf.keras.Model
+        Float model with one input and one output.
+    calibration : ndarray of float32, shape (n, h, w, c)
+        Typical inputs on the grid ``fixed<8,1>`` (see :func:`hwflow.faces.align.to_input`).
+    config : PrepareConfig
+        Numbers of bits, percentile, exceptions by layer.
+
+    Returns
+    -------
+    PreparedModel
+
+    Raises
+    ------
+    UserError
+        When weights or calibration data are not finite or of the wrong form, or the model cannot be
+        prepared (:class:`~hwflow.errors.UnsupportedLayerError`).
+    ConfigError
+        When an exception names a wrong layer.
+    """
+    check_finite(model)
+    net = from_keras(model)
+    _check_calibration(net, calibration)
+    fold_batchnorm(net)
+    if config.Equalize:
+        normalize_slopes(net)
+        equalize(net)
+    reference = build(net)
+    names = quantized_tensors(net)
+    ranges = magnitudes(reference, names, calibration, config.Percentile)
+    scheme = choose_grids(net, ranges, config)
+    quantized = build(net, scheme)
+    return PreparedModel(quantized, _report(net, scheme, reference, quantized, calibration[:_REPORT_FRAMES]))
+
+
+def _check_calibration(net: Net, calibration: NDArray[np.float32]) -> None:
+    shape = net.input.shape
+    if calibration.shape[1:] != shape or not len(calibration):
+        raise UserError(
+            f"calibration data of shape {calibration.shape} do not fit inputs of shape {shape}",
+            f"give an array of shape (n, {', '.join(map(str, shape))}) with n of at least 1",
+        )
+    if not np.isfinite(calibration).all():
+        raise UserError("calibration data hold NaN or infinite values", "check where they come from")
+    codes = np.ldexp(calibration, INPUT.frac)
+    low, high = INPUT.range()
+    if not np.array_equal(codes, np.clip(np.rint(codes), low, high)):
+        raise UserError(
+            f"calibration data do not lie on the input grid {INPUT}", "turn pixels into (pixel - 128) / 128"
+        )
+
+
+def _report(
+    net: Net,
+    scheme: Scheme,
+    reference: tf.keras.Model,
+    quantized: tf.keras.Model,
+    frames: NDArray[np.float32],
+) -> dict[str, Any]:
+    """Types of every layer, and the noise of every quantized output."""
+    import tensorflow as tf
+
+    names = list(scheme.activations)
+    exact = _outputs(reference, names, frames)
+    stored = {layer.name for layer in quantized.layers}
+    noisy = _outputs(quantized, [f"{n}_q" if f"{n}_q" in stored else n for n in names], frames)
+    layers: dict[str, dict[str, Any]] = {node.name: {} for node in net}
+    for kind, grids in (
+        ("weight_type", scheme.weights),
+        ("bias_type", scheme.biases),
+        ("slope_type", scheme.slopes),
+        ("activation_type", scheme.activations),
+    ):
+        for name, grid in grids.items():
+            layers[name][kind] = str(grid)
+    for name, a, b in zip(names, exact, noisy, strict=True):
+        noise = float(np.square(b - a).sum())
+        layers[name]["sqnr_db"] = 10 * np.log10(float(np.square(a).sum()) / noise) if noise else None
+    return {"calibration_frames": len(frames), "layers": layers}
+
+
+def _outputs(
+    model: tf.keras.Model, names: list[str], frames: NDArray[np.float32]
+) -> list[NDArray[np.float64]]:
+    import tensorflow as tf
+
+    probe = tf.keras.Model(model.input, [model.get_layer(name).output for name in names])
+    return [output.numpy().astype(np.float64) for output in tf.nest.flatten(probe(frames, training=False))]
