@@ -152,7 +152,9 @@ def _findings(error: ValidationError, schema: type[BaseModel], prefix: tuple[str
         elif entry["type"] in ("model_type", "dict_type"):
             findings.append(f"{where}: {entry['input']!r} should be a mapping of keys to values")
         else:
-            findings.append(f"{where}: {entry['input']!r} {entry['msg'].removeprefix('Input ')}")
+            findings.append(
+                f"{where}: {entry['input']!r} {entry['msg'].removeprefix('Input ').removeprefix('String ')}"
+            )
     return findings
 
 
