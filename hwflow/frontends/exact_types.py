@@ -64,13 +64,7 @@ def set_exact_types(model: ModelGraph) -> None:
     config = model.config.config["HLSConfig"]
     layers = [_LayerTypes(node, config) for node in nodes]
     check_config(config, [layer.info for layer in layers])
-    problems: list[str] = []
-    for layer in layers:
-        try:
-            layer.set_result(_RULES[layer.node.class_name](layer))
-            layer.set_folding()
-        except UserError as error:
-            problems.append(f"{layer.node.name}: {error.message}")
+    problems = [problem for layer in layers if (problem := _problem_of(layer))]
     if problems:
         raise ConfigError(
             f"{len(problems)} layer(s) cannot be built as configured:"
@@ -79,16 +73,37 @@ def set_exact_types(model: ModelGraph) -> None:
         )
 
 
-def layer_info(node: Layer) -> LayerInfo:
-    """What the configuration may say about an hls4ml node."""
+def _problem_of(layer: _LayerTypes) -> str:
+    """Set the types and the folding of a layer; why that failed, or nothing."""
+    try:
+        layer.set_result(_RULES[layer.node.class_name](layer))
+        layer.set_folding()
+    except UserError as error:
+        return f"{layer.node.name}: {error.message}"
+    return ""
+
+
+def layer_info(name: str, layer_class: type[Layer], attributes: Mapping[str, Any]) -> LayerInfo:
+    """What the configuration may say about a layer.
+
+    Parameters
+    ----------
+    name : str
+        Name of the layer.
+    layer_class : type
+        Its hls4ml class as the backend extends it, or without a backend.
+    attributes : mapping
+        What the Keras handler found out about it, ``class_name`` (of Keras) and quantizers among them.
+    """
     from hls4ml.model.attributes import TypeAttribute
 
-    attributes = [attribute for attribute in node.expected_attributes if attribute.configurable]
-    types = [a.name.removesuffix("_t") for a in attributes if isinstance(a, TypeAttribute)]
-    types += [key.removesuffix("_quantizer") for key in node.attributes if key.endswith("_quantizer")]
-    keys = [a.config_name for a in attributes if not isinstance(a, TypeAttribute)]
-    classes = dict.fromkeys((node.class_name, str(node.get_attr("class_name"))))
-    return LayerInfo(node.name, tuple(classes), tuple(types), (*LAYER_KEYS, *keys))
+    known = [attribute for attribute in layer_class.expected_attributes if attribute.configurable]
+    types = [attribute.name.removesuffix("_t") for attribute in known if isinstance(attribute, TypeAttribute)]
+    types += [key.removesuffix("_quantizer") for key in attributes if key.endswith("_quantizer")]
+    keys = [attribute.config_name for attribute in known if not isinstance(attribute, TypeAttribute)]
+    base = layer_class.__bases__[0] if hasattr(layer_class, "_wrapped") else layer_class
+    classes = dict.fromkeys((base.__name__, str(attributes.get("class_name"))))
+    return LayerInfo(name, tuple(classes), tuple(types), (*LAYER_KEYS, *keys))
 
 
 class _LayerTypes:
@@ -97,7 +112,7 @@ class _LayerTypes:
     def __init__(self, node: Layer, config: Mapping[str, Any]) -> None:
         self.node = node
         self.config = config
-        self.info = layer_info(node)
+        self.info = layer_info(node.name, type(node), node.attributes)
 
     # -- what is there ---------------------------------------------------------------------------------
 
@@ -197,8 +212,11 @@ class _LayerTypes:
         factor = int(setting(self.config, self.info, "ReuseFactor") or 1)
         if factor not in legal:
             raise UserError(f"ReuseFactor {factor} is not legal; legal are {show_legal(legal, factor)}")
-        strategy = str(setting(self.config, self.info, "Strategy") or "Resource").lower()
         hls_config, key = self.node.model.config, self.node.name.lower()
+        parallel = hls_config.get_config_value("IOType") == "io_parallel"
+        strategy = str(setting(self.config, self.info, "Strategy") or "Resource").lower()
+        if self.node.class_name == "DepthwiseConv2D" and parallel:
+            strategy = "latency"  # hls4ml has no other C++ for it; the results are the same
         hls_config.layer_name_rf[key] = factor
         hls_config.layer_name_strategy[key] = strategy
         self.node.set_attr("reuse_factor", factor)
@@ -322,9 +340,7 @@ def _merge(layer: _LayerTypes) -> Cast:
         raise UserError(f"merging by {operation} is not supported")
     first, second = layer.input_type(0), layer.input_type(1)
     frac = max(first.frac, second.frac)
-    bounds = [
-        [code << (frac - grid.frac) for code in grid.range()] for grid in (first, second)
-    ]
+    bounds = [[code << (frac - grid.frac) for code in grid.range()] for grid in (first, second)]
     exact = FixedType.for_range(bounds[0][0] + bounds[1][0], bounds[0][1] + bounds[1][1], frac)
     return layer.given("result") or Cast(exact)
 

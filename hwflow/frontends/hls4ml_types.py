@@ -33,6 +33,4 @@ def to_precision(cast: Cast) -> FixedPrecisionType:
     from hls4ml.model.types import FixedPrecisionType
 
     grid = cast.type
-    return FixedPrecisionType(
-        grid.width, grid.integer, grid.signed, cast.rounding.value, cast.overflow.value
-    )
+    return FixedPrecisionType(grid.width, grid.integer, grid.signed, cast.rounding.value, cast.overflow.value)

@@ -98,7 +98,7 @@ def check_config(config: Mapping[str, Any], layers: Sequence[LayerInfo]) -> None
             problems += _section_values(values, types, where)
     if problems:
         raise ConfigError(
-            "the hls4ml configuration is wrong:" + "".join(f"\n  - {problem}" for problem in sorted(problems)),
+            "HLSConfig is wrong:" + "".join(f"\n  - {problem}" for problem in sorted(problems)),
             "mend the keys named above",
         )
 
@@ -132,8 +132,8 @@ def _section_values(values: Mapping[str, Any], types: Sequence[str], where: str)
 
 def setting(config: Mapping[str, Any], layer: LayerInfo, key: str) -> Any:
     """The value of a key for a layer: ``LayerName`` over ``LayerType`` over ``Model``, or None."""
-    for values in (*_entries(config, layer), config.get("Model") or {}):
-        if values.get(key) is not None:
+    for values in (*_entries(config, layer), config.get("Model")):
+        if isinstance(values, Mapping) and values.get(key) is not None:
             return values[key]
     return None
 
@@ -157,6 +157,7 @@ def precision(config: Mapping[str, Any], layer: LayerInfo, kind: str, *, named: 
 
 def _entries(config: Mapping[str, Any], layer: LayerInfo) -> list[Mapping[str, Any]]:
     """Entries that name the layer or its class, the strongest first."""
-    by_type = config.get("LayerType") or {}
-    found = [(config.get("LayerName") or {}).get(layer.name), *(by_type.get(name) for name in layer.classes)]
-    return [entry for entry in found if entry]
+    by_type, by_name = config.get("LayerType"), config.get("LayerName")
+    found = [by_name.get(layer.name)] if isinstance(by_name, Mapping) else []
+    found += [by_type.get(name) for name in layer.classes] if isinstance(by_type, Mapping) else []
+    return [entry for entry in found if isinstance(entry, Mapping)]

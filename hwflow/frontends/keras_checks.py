@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hwflow.errors import UserError
+from hwflow.frontends.hls_config import LayerInfo, setting
 from hwflow.frontends.quantizers import MAX_WEIGHT_BITS, activation_cast, constant_type
 from hwflow.numerics.codes import narrowest_type
 
@@ -53,12 +54,8 @@ def check_supported(model: tf.keras.Model, hls_config: Mapping[str, Any] | None 
 
 def _has_precision(config: Mapping[str, Any], layer: Any) -> bool:
     """Whether the configuration gives a precision that holds for the layer."""
-    sections = (
-        config.get("Model"),
-        (config.get("LayerType") or {}).get(type(layer).__name__),
-        (config.get("LayerName") or {}).get(layer.name),
-    )
-    return any((section or {}).get("Precision") for section in sections)
+    info = LayerInfo(layer.name, (type(layer).__name__,), ())
+    return setting(config, info, "Precision") is not None
 
 
 def _check_model(model: Any) -> Iterator[tuple[str, str]]:

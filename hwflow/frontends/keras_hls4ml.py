@@ -16,13 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwflow.errors import UnsupportedLayerError
+from hwflow.frontends.exact_types import layer_info
 from hwflow.frontends.hls4ml_ext import EXACT_FLOW, fast_reuse_factors, register_extensions
 from hwflow.frontends.hls4ml_types import to_cast
+from hwflow.frontends.hls_config import LayerInfo, check_config
 from hwflow.frontends.keras_checks import check_supported
 from hwflow.numerics.fixed import Cast
 
 if TYPE_CHECKING:
     import tensorflow as tf
+    from hls4ml.backends import FPGABackend
     from hls4ml.model.graph import ModelGraph
 
 logger = logging.getLogger(__name__)
@@ -88,14 +91,16 @@ def convert(
     from hls4ml.converters import convert_from_keras_model
 
     register_extensions()
-    config = _plain(hls_config)
-    _set_input_precision(config, new_name(model.inputs[0].node.layer.name), input_type)
     target = get_backend(backend)
+    source = _RenamedModel(model)
+    config = _plain(hls_config)
+    check_config(config, _layer_infos(source, target))
+    _set_input_precision(config, new_name(model.inputs[0].node.layer.name), input_type)
     if backend == "Vitis":
         config["Flows"] = [EXACT_FLOW, target.get_default_flow()]
     with fast_reuse_factors(target), _hls4ml_output_to_log():
         graph = convert_from_keras_model(
-            _RenamedModel(model),
+            source,
             output_dir=str(output_dir),
             project_name=project_name,
             backend=backend,
@@ -112,9 +117,23 @@ def _plain(config: Mapping[str, Any]) -> dict[str, Any]:
     """A deep copy of plain dictionaries, with the model default that hls4ml insists on."""
     copy: dict[str, Any] = json.loads(json.dumps(config))
     defaults = {"Precision": "fixed<16,6>", "ReuseFactor": 1, "Strategy": "Resource"}
-    copy["Model"] = defaults | (copy.get("Model") or {})
-    copy["LayerName"] = {new_name(name): entry for name, entry in (copy.get("LayerName") or {}).items()}
+    for section, values in {"Model": defaults, "LayerName": {}}.items():
+        given = copy.get(section) or {}
+        if isinstance(given, dict):  # anything else is refused by check_config
+            copy[section] = values | {new_name(key): value for key, value in given.items()}
     return copy
+
+
+def _layer_infos(model: _RenamedModel, backend: FPGABackend) -> list[LayerInfo]:
+    """The layers that hls4ml makes of a model, those of built-in activations among them."""
+    from hls4ml.converters.keras_v2_to_hls import KerasModelReader, parse_keras_model
+    from hls4ml.model.layers import layer_map
+
+    layers, *_ = parse_keras_model(json.loads(model.to_json()), KerasModelReader(model))
+    return [
+        layer_info(layer["name"], backend.create_layer_class(layer_map[layer["class_name"]]), layer)
+        for layer in layers
+    ]
 
 
 def _set_input_precision(config: dict[str, Any], name: str, input_type: Cast) -> None:

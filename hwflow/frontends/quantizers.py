@@ -68,8 +68,8 @@ def activation_cast(class_name: str, config: Mapping[str, Any]) -> Cast:
 def _require_plain_relu(config: Mapping[str, Any]) -> None:
     if config.get("negative_slope"):
         raise UserError(
-            "quantized_relu with a negative slope rounds the scaled negative half on another grid than "
-            "hls4ml's LeakyReLU; use PReLU or LeakyReLU's slope in a PReLU layer, then quantized_bits"
+            "quantized_relu with negative_slope saturates its negative half at -negative_slope * 2^integer, "
+            "which no fixed-point type does (hls4ml saturates at -2^integer); put PReLU and quantized_bits"
         )
     if config.get("use_sigmoid"):
         raise UserError("quantized_relu with use_sigmoid is not a fixed-point cast")
