@@ -14,6 +14,7 @@ before hls4ml's own passes and leaves nothing to infer:
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,8 @@ from hwflow.numerics.fixed import Cast, FixedType
 if TYPE_CHECKING:
     from hls4ml.model.graph import ModelGraph
     from hls4ml.model.layers import Layer
+
+logger = logging.getLogger(__name__)
 
 MAX_RESULT_BITS = 53
 """Widest result: what a double, csim's border type, holds exactly."""
@@ -213,14 +216,31 @@ class _LayerTypes:
         if factor not in legal:
             raise UserError(f"ReuseFactor {factor} is not legal; legal are {show_legal(legal, factor)}")
         hls_config, key = self.node.model.config, self.node.name.lower()
-        parallel = hls_config.get_config_value("IOType") == "io_parallel"
-        strategy = str(setting(self.config, self.info, "Strategy") or "Resource").lower()
-        if self.node.class_name == "DepthwiseConv2D" and parallel:
-            strategy = "latency"  # hls4ml has no other C++ for it; the results are the same
+        strategy = self._strategy(factor)
         hls_config.layer_name_rf[key] = factor
         hls_config.layer_name_strategy[key] = strategy
         self.node.set_attr("reuse_factor", factor)
         self.node.set_attr("strategy", strategy)
+
+    def _strategy(self, factor: int) -> str:
+        """The strategy asked for, unless hls4ml's C++ for it is missing or wrong.
+
+        In ``io_parallel`` there is none for depthwise layers, and that of convolutions mixes up the outputs
+        once the reuse factor exceeds the products of one output. ``latency`` computes the same numbers.
+        """
+        node = self.node
+        asked = str(setting(self.config, self.info, "Strategy") or "Resource").lower()
+        if asked == "latency" or node.model.config.get_config_value("IOType") != "io_parallel":
+            return asked
+        products = (
+            node.get_attr("n_chan", 0) * node.get_attr("filt_height", 1) * node.get_attr("filt_width", 1)
+        )
+        if node.class_name == "DepthwiseConv2D" or (node.class_name == "Conv2D" and factor > products):
+            logger.info(
+                "%s: hls4ml has no correct %s C++ for this reuse factor; taking latency", node.name, asked
+            )
+            return "latency"
+        return asked
 
 
 def _fixed_or_none(hls_type: Any) -> Cast | None:
