@@ -64,3 +64,135 @@ def write_metrics(path: Path, metrics: Iterable[Metric]) -> None:
 def read_metrics(path: Path) -> list[Metric]:
     """Read what :func:`write_metrics` wrote."""
     return _METRICS.validate_json(path.read_bytes())
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class LayerRecord(_Record):
+    """One node of the accelerator, as ``layers.json`` lists them in dataflow order.
+
+    Parameters
+    ----------
+    name, op : str
+        Node and its operation.
+    shape : list of int
+        Output shape, channels last.
+    output_type : str
+        Grid of the output codes, for example ``fixed<8,4>``.
+    weight_bits : int or None
+        Bits a weight, where there are weights.
+    params, macs : int
+        Stored constants, and multiply-accumulates a frame.
+    reuse_factor, pe, simd, multipliers : int or None
+        Folding, where there is a matrix-vector unit.
+    cycles : int
+        Cycles the node works a frame.
+    utilisation : float
+        ``cycles`` over the bound of the initiation interval.
+    buffer_pixels : int or None
+        Line-buffer capacity.
+    fifo_beats : list of int
+        Depth of the FIFO on each input.
+    """
+
+    name: str
+    op: str
+    shape: list[int]
+    output_type: str
+    weight_bits: int | None = None
+    params: int = 0
+    macs: int = 0
+    reuse_factor: int | None = None
+    pe: int | None = None
+    simd: int | None = None
+    multipliers: int | None = None
+    cycles: int = 0
+    utilisation: float = 0.0
+    buffer_pixels: int | None = None
+    fifo_beats: list[int] = []
+
+
+class RungRecord(_Record):
+    """One comparison of the verification ladder, as ``verify.json`` lists them.
+
+    Parameters
+    ----------
+    rung : str
+        What is compared with the golden codes: ``qkeras``, ``csim`` or ``rtl``.
+    scope : str
+        ``output``, or ``layers`` for every tensor.
+    frames, values, mismatches : int
+        Frames compared, codes compared, codes that differ.
+    first_difference : str
+        Layer and element of the first difference; empty when there is none.
+    tensors : int
+        Tensors compared.
+    """
+
+    rung: str
+    scope: str
+    frames: int
+    values: int
+    mismatches: int
+    first_difference: str = ""
+    tensors: int = 1
+
+
+class FacesRecord(_Record):
+    """Face verification of a run (``faces.json``); embeddings of the shown faces from float model and hardware.
+
+    Parameters
+    ----------
+    dataset, alignment : str
+        Where the faces come from and how they were aligned.
+    pictures : list of str
+        PNG files (relative to the run folder) of the faces simulated as RTL.
+    people : list of int
+        Person of each picture.
+    similarity_float, similarity_hardware : list of list of float
+        Cosine similarity of every two pictures.
+    roc_float, roc_quantized : list of (float, float)
+        False and true positive rates over all evaluated pairs.
+    accuracy_float, accuracy_quantized, auc_float, auc_quantized : float
+        Pair verification at the k-fold threshold, and area under the ROC.
+    faces, pairs : int
+        Faces and pairs evaluated (people not used for calibration).
+    """
+
+    dataset: str
+    alignment: str
+    pictures: list[str]
+    people: list[int]
+    similarity_float: list[list[float]]
+    similarity_hardware: list[list[float]]
+    roc_float: list[tuple[float, float]]
+    roc_quantized: list[tuple[float, float]]
+    accuracy_float: float
+    accuracy_quantized: float
+    auc_float: float
+    auc_quantized: float
+    faces: int
+    pairs: int
+
+
+def write_records(path: Path, records: Iterable[BaseModel]) -> None:
+    """Write records as a JSON list."""
+    rows = [record.model_dump(mode="json") for record in records]
+    path.write_text(json.dumps(rows, indent=1) + "\n")
+
+
+def read_layers(path: Path) -> list[LayerRecord]:
+    """Read ``layers.json``."""
+    return TypeAdapter(list[LayerRecord]).validate_json(path.read_bytes())
+
+
+def read_rungs(path: Path) -> list[RungRecord]:
+    """Read ``verify.json``."""
+    return TypeAdapter(list[RungRecord]).validate_json(path.read_bytes())
+
+
+def read_faces(path: Path) -> FacesRecord:
+    """Read ``faces.json``."""
+    return FacesRecord.model_validate_json(path.read_bytes())

@@ -26,7 +26,7 @@
 // | WeightFile | $readmemh    | Folds*SynapseFolds words of Pe*Simd*WW bits, [p][i] with i lowest    |
 // | BiasFile   | $readmemh    | Folds*Pe/Lanes words of Lanes*BiasW bits, lane 0 lowest              |
 //
-// One input word a cycle. Latency from the last word of a fold to its first output: 6 cycles (7 with Simd > 1).
+// One input word a cycle. Latency from the last word of a fold to its first output: 7 cycles (8 with Simd > 1).
 
 module hwf_mvu #(
   parameter int unsigned Pe           = 1,
@@ -76,7 +76,7 @@ module hwf_mvu #(
   localparam int unsigned Biases = Folds * Slots;
   localparam int unsigned BiasAW = (Biases > 1) ? $clog2(Biases) : 1;
   localparam int unsigned XWords = (Depthwise ? Pe : 1) * Simd;
-  localparam int unsigned ProdW  = XW + WW + 1;
+  localparam int unsigned CalcW  = (XW + WW + 1 <= 32) ? 32 : XW + WW + 1;
 
   // Everything up to the sums moves together and stops while the last results wait to be taken.
   logic enable;
@@ -118,55 +118,36 @@ module hwf_mvu #(
     end
   end
 
-  // ---------------------------------------------------------------- products
-  logic signed [ProdW-1:0] prod_q [Pe*Simd];
-  logic                    valid1_q, first1_q, last1_q;
-  for (genvar p = 0; p < Pe; p++) begin : gen_pe
-    for (genvar i = 0; i < Simd; i++) begin : gen_simd
-      localparam int unsigned Xi = Depthwise ? i * Pe + p : i;
-      logic signed [XW:0] x;
-      logic signed [WW:0] w;
-      assign x = XSigned ? (XW + 1)'(signed'(x_q[Xi*XW +: XW])) : {1'b0, x_q[Xi*XW +: XW]};
-      assign w = WSigned ? (WW + 1)'(signed'(w_q[(p*Simd+i)*WW +: WW])) : {1'b0, w_q[(p*Simd+i)*WW +: WW]};
-      always_ff @(posedge clk_i) begin
-        if (enable & valid0_q) prod_q[p*Simd+i] <= ProdW'(x * w);
-      end
-    end
-  end
+  // ---------------------------------------------------------------- stages after the operands
+  logic valid1_q, first1_q, last1_q;  // products
+  logic valid2, first2, last2;        // sums over Simd
+  logic done_q;                       // sums over a whole fold
+  logic busy_q, drain_last, advance, load;
+  logic [SlotW-1:0] slot_q;
+
+  assign load   = enable & done_q;
+  assign enable = ~(done_q & busy_q & ~drain_last);
 
   always_ff @(posedge clk_i) begin
     if (enable) begin
       first1_q <= first0_q;
       last1_q  <= last0_q;
     end
-    if (!rst_ni) valid1_q <= 1'b0;
-    else if (enable) valid1_q <= valid0_q;
+    if (!rst_ni) begin
+      valid1_q <= 1'b0;
+      done_q   <= 1'b0;
+    end else if (enable) begin
+      valid1_q <= valid0_q;
+      done_q   <= valid2 & last2;
+    end
   end
 
-  // ---------------------------------------------------------------- sum over Simd
-  logic signed [AccW-1:0] term [Pe];
-  logic                   valid2, first2, last2;
   if (Simd == 1) begin : gen_no_tree
-    for (genvar p = 0; p < Pe; p++) begin : gen_term
-      assign term[p] = AccW'(prod_q[p]);
-    end
     assign valid2 = valid1_q;
     assign first2 = first1_q;
     assign last2  = last1_q;
   end else begin : gen_tree
-    logic signed [AccW-1:0] term_q [Pe];
-    logic                   valid2_q, first2_q, last2_q;
-    for (genvar p = 0; p < Pe; p++) begin : gen_term
-      logic signed [AccW-1:0] sum;
-      always_comb begin
-        sum = '0;
-        for (int unsigned i = 0; i < Simd; i++) sum = sum + AccW'(prod_q[p*Simd+i]);
-      end
-      always_ff @(posedge clk_i) begin
-        if (enable & valid1_q) term_q[p] <= sum;
-      end
-      assign term[p] = term_q[p];
-    end
+    logic valid2_q, first2_q, last2_q;
     always_ff @(posedge clk_i) begin
       if (enable) begin
         first2_q <= first1_q;
@@ -180,33 +161,51 @@ module hwf_mvu #(
     assign last2  = last2_q;
   end
 
-  // ---------------------------------------------------------------- accumulation and results
-  logic signed [AccW-1:0] result_q [Pe];
-  logic                   busy_q, drain_last, advance, load;
-  logic [SlotW-1:0]       slot_q;
-
-  assign load   = enable & valid2 & last2;
-  assign enable = ~(valid2 & last2 & busy_q & ~drain_last);
-
-  if (SynapseFolds == 1) begin : gen_no_acc
-    for (genvar p = 0; p < Pe; p++) begin : gen_result
-      always_ff @(posedge clk_i) begin
-        if (load) result_q[p] <= term[p];
+  // ---------------------------------------------------------------- datapath
+  // The registers of the datapath are private to this block and written from the last stage to the first, each
+  // after its reader: blocking assignments then are registers, and a simulator needs no shadow copies of the arrays.
+  // Products are kept in whole words, which a simulator need not mask; synthesis merges the copies of the sign.
+  logic signed [CalcW-1:0]  prod [Pe*Simd];
+  logic signed [AccW-1:0]   term [Pe];
+  logic signed [AccW-1:0]   acc [Pe];
+  logic signed [AccW-1:0]   result [Pe];
+  logic [Lanes*AccW-1:0]    pick_q;
+  /* verilator lint_off BLKSEQ */
+  always_ff @(posedge clk_i) begin
+    logic signed [CalcW-1:0] x, w;
+    if (advance) begin
+      for (int unsigned l = 0; l < Lanes; l++) begin
+        pick_q[l*AccW +: AccW] <= (Slots == 1) ? result[l] : result[32'(slot_q)*Lanes + l];
       end
     end
-    logic unused_first;
-    assign unused_first = first2;
-  end else begin : gen_acc
-    logic signed [AccW-1:0] acc_q [Pe];
-    for (genvar p = 0; p < Pe; p++) begin : gen_result
-      logic signed [AccW-1:0] acc_d;
-      assign acc_d = (first2 ? '0 : acc_q[p]) + term[p];
-      always_ff @(posedge clk_i) begin
-        if (enable & valid2) acc_q[p] <= acc_d;
-        if (load) result_q[p] <= acc_d;
+    if (load) begin
+      for (int unsigned p = 0; p < Pe; p++) result[p] = acc[p];
+    end
+    if (enable & valid2) begin
+      if (first2 || SynapseFolds == 1) begin
+        for (int unsigned p = 0; p < Pe; p++) acc[p] = (Simd == 1) ? AccW'(prod[p]) : term[p];
+      end else begin
+        for (int unsigned p = 0; p < Pe; p++) acc[p] = acc[p] + ((Simd == 1) ? AccW'(prod[p]) : term[p]);
+      end
+    end
+    if (Simd > 1 && enable && valid1_q) begin
+      for (int unsigned p = 0; p < Pe; p++) begin
+        term[p] = '0;
+        for (int unsigned i = 0; i < Simd; i++) term[p] = term[p] + AccW'(prod[p*Simd+i]);
+      end
+    end
+    if (enable & valid0_q) begin
+      for (int unsigned p = 0; p < Pe; p++) begin
+        for (int unsigned i = 0; i < Simd; i++) begin
+          x = XSigned ? CalcW'(signed'(x_q[(Depthwise ? i*Pe+p : i)*XW +: XW]))
+                      : CalcW'(x_q[(Depthwise ? i*Pe+p : i)*XW +: XW]);
+          w = WSigned ? CalcW'(signed'(w_q[(p*Simd+i)*WW +: WW])) : CalcW'(w_q[(p*Simd+i)*WW +: WW]);
+          prod[p*Simd+i] = x * w;
+        end
       end
     end
   end
+  /* verilator lint_on BLKSEQ */
 
   // ---------------------------------------------------------------- output: pick, add bias, cast
   logic [Lanes*BiasW-1:0] biases [Biases];
@@ -214,8 +213,6 @@ module hwf_mvu #(
 
   logic [BiasAW-1:0]            bias_addr_q;
   logic [Lanes*BiasW-1:0]       bias_q;
-  logic signed [AccW-1:0]       pick_q [Lanes];
-  logic signed [SumW-1:0]       sum_q [Lanes];
   logic                         pick_valid_q, sum_valid_q, out_valid_q;
   logic                         sum_ready, pick_ready, out_ready;
 
@@ -257,19 +254,17 @@ module hwf_mvu #(
   end
 
   for (genvar l = 0; l < Lanes; l++) begin : gen_lane
-    logic [OutW-1:0] y, y_q;
+    logic signed [SumW-1:0] sum_q;
     always_ff @(posedge clk_i) begin
-      if (advance) pick_q[l] <= (Slots == 1) ? result_q[l] : result_q[32'(slot_q)*Lanes + l];
       if (sum_ready & pick_valid_q) begin
-        sum_q[l] <= (SumW'(pick_q[l]) <<< (SumFrac - AccFrac)) + SumW'(signed'(bias_q[l*BiasW +: BiasW]));
+        sum_q <= (SumW'(signed'(pick_q[l*AccW +: AccW])) <<< (SumFrac - AccFrac))
+                 + SumW'(signed'(bias_q[l*BiasW +: BiasW]));
       end
-      if (out_ready & sum_valid_q) y_q <= y;
     end
     hwf_cast #(
       .InW(SumW), .InSigned(1'b1), .InFrac(SumFrac),
       .OutW(OutW), .OutSigned(OutSigned), .OutFrac(OutFrac), .Rounding(Rounding), .Overflow(Overflow)
-    ) u_cast (.x_i(sum_q[l]), .y_o(y));
-    assign m_axis_tdata[l*OutW +: OutW] = y_q;
+    ) u_cast (.clk_i, .en_i(out_ready & sum_valid_q), .x_i(sum_q), .y_o(m_axis_tdata[l*OutW +: OutW]));
   end
   assign m_axis_tvalid = out_valid_q;
 endmodule

@@ -138,64 +138,20 @@ module hwf_window #(
   logic [CntW-1:0]         frame_pix_q, need_row_pix_q, need_pix_q;
   logic [IyW-1:0]          need_row_q;
   logic [IxW-1:0]          need_col_q;
-  logic                    issue, available, in_frame;
-  logic                    kx_last, ky_last, word_last, rep_last, inner_last, window_last, ox_last, oy_last;
+  logic                    issue, available;
 
   assign available = $signed(wr_pix_q - need_pix_q) >= $signed(CntW'(0));
   assign issue     = available & (~m_axis_tvalid | m_axis_tready);
-  assign kx_last   = kx_q == KxW'(KernelW - 1);
-  assign ky_last   = ky_q == KyW'(KernelH - 1);
-  assign word_last = word_q == WordW'(Words - 1);
-  assign rep_last  = rep_q == RepW'(Replays - 1);
-  assign ox_last   = ox_q == OxW'(OutW - 1);
-  assign oy_last   = oy_q == OyW'(OutH - 1);
-  // The innermost loop after which kx moves on.
-  assign inner_last  = Depthwise ? 1'b1 : word_last;
-  assign window_last = kx_last & ky_last & word_last & (Depthwise ? 1'b1 : rep_last);
-  assign in_frame    = (iy_q >= 0) & (iy_q < $signed(IyW'(InH))) & (ix_q >= 0) & (ix_q < $signed(IxW'(InW)));
 
-  // Next window position.
-  logic [CntW-1:0]  base_pix_d, frame_pix_d, need_row_pix_d;
-  logic [AddrW-1:0] base_addr_d;
-  logic [IyW-1:0]   need_row_d;
-  logic [IxW-1:0]   need_col_d;
-  always_comb begin
-    frame_pix_d    = frame_pix_q;
-    need_row_d     = need_row_q;
-    need_row_pix_d = need_row_pix_q;
-    if (!ox_last) begin
-      base_pix_d  = base_pix_q + CntW'(StrideW);
-      base_addr_d = add_mod(base_addr_q, ColAddrStep);
-      need_col_d  = (need_col_q >= IxW'(InW - 1) - IxW'((StrideW < InW) ? StrideW : InW - 1))
-                    ? IxW'(InW - 1) : need_col_q + IxW'(StrideW);
-    end else begin
-      need_col_d = IxW'(NeedCol0);
-      if (!oy_last) begin
-        base_pix_d  = base_pix_q + CntW'(RowStep);
-        base_addr_d = add_mod(base_addr_q, RowAddrStep);
-        if (need_row_q >= IyW'(InH - 1) - IyW'((StrideH < InH) ? StrideH : InH - 1)) begin
-          need_row_d     = IyW'(InH - 1);
-          need_row_pix_d = frame_pix_q + CntW'((InH - 1) * InW);
-        end else begin
-          need_row_d     = need_row_q + IyW'(StrideH);
-          need_row_pix_d = need_row_pix_q + CntW'(StrideH * InW);
-        end
-      end else begin
-        base_pix_d     = base_pix_q + CntW'(FrameStep);
-        base_addr_d    = add_mod(base_addr_q, FrameAddrStep);
-        frame_pix_d    = frame_pix_q + CntW'(InH * InW);
-        need_row_d     = IyW'(NeedRow0);
-        need_row_pix_d = frame_pix_q + CntW'(InH * InW + NeedRow0 * InW);
-      end
-    end
-  end
+  // Row and column the next window needs, clipped to the frame.
+  localparam int unsigned ColLimit = InW - 1 - ((StrideW < InW) ? StrideW : InW - 1);
+  localparam int unsigned RowLimit = InH - 1 - ((StrideH < InH) ? StrideH : InH - 1);
 
-  logic [AddrW-1:0] group_addr_d;  // first address of the next channel group of this window
-  logic [AddrW-1:0] next_line_d;
-  assign group_addr_d = add_mod(base_addr_q, AddrW'(word_q) + AddrW'(1));
-  assign next_line_d  = add_mod(line_addr_q, LineAddrStep);
-
+  // Next values are formed inside the clocked block: most of them matter once a window only.
   always_ff @(posedge clk_i) begin
+    logic [CntW-1:0]  need_row_pix;
+    logic [IxW-1:0]   need_col;
+    logic [AddrW-1:0] address;
     if (!rst_ni) begin
       ox_q           <= '0;
       oy_q           <= '0;
@@ -217,10 +173,12 @@ module hwf_window #(
       need_col_q     <= IxW'(NeedCol0);
       need_pix_q     <= CntW'(NeedRow0 * InW + NeedCol0 + 1);
     end else if (issue) begin
-      if (!inner_last) begin
+      if (!Depthwise && word_q != WordW'(Words - 1)) begin
+        // next word of the pixel
         word_q <= word_q + WordW'(1);
         addr_q <= add_mod(addr_q, AddrW'(1));
-      end else if (!kx_last) begin
+      end else if (kx_q != KxW'(KernelW - 1)) begin
+        // next pixel of the row
         if (!Depthwise) word_q <= '0;
         kx_q   <= kx_q + KxW'(1);
         ix_q   <= ix_q + IxW'(1);
@@ -229,49 +187,70 @@ module hwf_window #(
         kx_q <= '0;
         ix_q <= ix0_q;
         if (!Depthwise) word_q <= '0;
-        if (!ky_last) begin
+        if (ky_q != KyW'(KernelH - 1)) begin
+          // next row of the window
+          address     = add_mod(line_addr_q, LineAddrStep);
           ky_q        <= ky_q + KyW'(1);
           iy_q        <= iy_q + IyW'(1);
-          line_addr_q <= next_line_d;
-          addr_q      <= next_line_d;
+          line_addr_q <= address;
+          addr_q      <= address;
         end else begin
           ky_q <= '0;
           iy_q <= iy0_q;
-          if (!window_last) begin
+          if (Depthwise ? (word_q != WordW'(Words - 1)) : (rep_q != RepW'(Replays - 1))) begin
+            // next channel group, or the same window again
+            address     = Depthwise ? add_mod(base_addr_q, AddrW'(word_q) + AddrW'(1)) : base_addr_q;
             if (Depthwise) word_q <= word_q + WordW'(1);
             else rep_q <= rep_q + RepW'(1);
-            line_addr_q <= Depthwise ? group_addr_d : base_addr_q;
-            addr_q      <= Depthwise ? group_addr_d : base_addr_q;
+            line_addr_q <= address;
+            addr_q      <= address;
           end else begin
-            word_q         <= '0;
-            rep_q          <= '0;
-            line_addr_q    <= base_addr_d;
-            addr_q         <= base_addr_d;
-            base_addr_q    <= base_addr_d;
-            base_pix_q     <= base_pix_d;
-            frame_pix_q    <= frame_pix_d;
-            need_row_q     <= need_row_d;
-            need_row_pix_q <= need_row_pix_d;
-            need_col_q     <= need_col_d;
-            need_pix_q     <= need_row_pix_d + CntW'(need_col_d) + CntW'(1);
-            if (!ox_last) begin
-              ox_q  <= ox_q + OxW'(1);
-              ix0_q <= ix0_q + IxW'(StrideW);
-              ix_q  <= ix0_q + IxW'(StrideW);
+            // next window
+            word_q       <= '0;
+            rep_q        <= '0;
+            need_col     = IxW'(NeedCol0);
+            need_row_pix = need_row_pix_q;
+            if (ox_q != OxW'(OutW - 1)) begin
+              address    = add_mod(base_addr_q, ColAddrStep);
+              base_pix_q <= base_pix_q + CntW'(StrideW);
+              need_col   = (need_col_q >= IxW'(ColLimit)) ? IxW'(InW - 1) : need_col_q + IxW'(StrideW);
+              ox_q       <= ox_q + OxW'(1);
+              ix0_q      <= ix0_q + IxW'(StrideW);
+              ix_q       <= ix0_q + IxW'(StrideW);
             end else begin
               ox_q  <= '0;
               ix0_q <= -$signed(IxW'(PadLeft));
               ix_q  <= -$signed(IxW'(PadLeft));
-              if (!oy_last) begin
-                oy_q  <= oy_q + OyW'(1);
-                iy0_q <= iy0_q + IyW'(StrideH);
-                iy_q  <= iy0_q + IyW'(StrideH);
+              if (oy_q != OyW'(OutH - 1)) begin
+                address    = add_mod(base_addr_q, RowAddrStep);
+                base_pix_q <= base_pix_q + CntW'(RowStep);
+                oy_q       <= oy_q + OyW'(1);
+                iy0_q      <= iy0_q + IyW'(StrideH);
+                iy_q       <= iy0_q + IyW'(StrideH);
+                if (need_row_q >= IyW'(RowLimit)) begin
+                  need_row_q   <= IyW'(InH - 1);
+                  need_row_pix = frame_pix_q + CntW'((InH - 1) * InW);
+                end else begin
+                  need_row_q   <= need_row_q + IyW'(StrideH);
+                  need_row_pix = need_row_pix_q + CntW'(StrideH * InW);
+                end
               end else begin
-                oy_q  <= '0;
-                iy0_q <= -$signed(IyW'(PadTop));
-                iy_q  <= -$signed(IyW'(PadTop));
+                address      = add_mod(base_addr_q, FrameAddrStep);
+                base_pix_q   <= base_pix_q + CntW'(FrameStep);
+                oy_q         <= '0;
+                iy0_q        <= -$signed(IyW'(PadTop));
+                iy_q         <= -$signed(IyW'(PadTop));
+                frame_pix_q  <= frame_pix_q + CntW'(InH * InW);
+                need_row_q   <= IyW'(NeedRow0);
+                need_row_pix = frame_pix_q + CntW'(InH * InW + NeedRow0 * InW);
               end
             end
+            base_addr_q    <= address;
+            line_addr_q    <= address;
+            addr_q         <= address;
+            need_row_pix_q <= need_row_pix;
+            need_col_q     <= need_col;
+            need_pix_q     <= need_row_pix + CntW'(need_col) + CntW'(1);
           end
         end
       end
@@ -284,7 +263,7 @@ module hwf_window #(
   always_ff @(posedge clk_i) begin
     if (issue) begin
       data_q <= mem[addr_q];
-      zero_q <= ~in_frame;
+      zero_q <= (iy_q < 0) | (iy_q >= $signed(IyW'(InH))) | (ix_q < 0) | (ix_q >= $signed(IxW'(InW)));
     end
   end
   assign m_axis_tdata = zero_q ? '0 : data_q;

@@ -119,7 +119,7 @@ class RtlSimulator:
             self.interface["top"],
             cache=cache_dir("verilator"),
             log=self.log,
-            flags=[*FAST, "+define+HWF_TAPS", "-Wno-fatal", "-CFLAGS", f"-DHWF_OUT_BYTES={out_bytes}"],
+            flags=[*FAST, "--unroll-count", "4096", "--unroll-stmts", "1000000", "+define+HWF_TAPS", "-Wno-fatal", "-CFLAGS", f"-DHWF_OUT_BYTES={out_bytes}"],
         )
 
     def run(

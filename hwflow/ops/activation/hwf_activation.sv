@@ -33,25 +33,19 @@ module hwf_activation #(
   output logic                m_axis_tvalid,
   input  logic                m_axis_tready
 );
-  logic [Lanes*YW-1:0] y, y_q;
-  logic                valid_q;
-
-  for (genvar l = 0; l < Lanes; l++) begin : gen_lane
-    logic [XW-1:0] x;
-    assign x = (Relu && XSigned && s_axis_tdata[l*XW+XW-1]) ? '0 : s_axis_tdata[l*XW +: XW];
-    hwf_cast #(
-      .InW(XW), .InSigned(XSigned), .InFrac(XFrac),
-      .OutW(YW), .OutSigned(YSigned), .OutFrac(YFrac), .Rounding(Rounding), .Overflow(Overflow)
-    ) u_cast (.x_i(x), .y_o(y[l*YW +: YW]));
-  end
+  logic valid_q, load;
 
   assign s_axis_tready = ~valid_q | m_axis_tready;
-  assign m_axis_tdata  = y_q;
+  assign load          = s_axis_tready & s_axis_tvalid;
   assign m_axis_tvalid = valid_q;
 
-  always_ff @(posedge clk_i) begin
-    if (s_axis_tready & s_axis_tvalid) y_q <= y;
+  for (genvar l = 0; l < Lanes; l++) begin : gen_lane
+    hwf_cast #(
+      .InW(XW), .InSigned(XSigned), .InFrac(XFrac), .OutW(YW), .OutSigned(YSigned), .OutFrac(YFrac),
+      .Relu(Relu), .Rounding(Rounding), .Overflow(Overflow)
+    ) u_cast (.clk_i, .en_i(load), .x_i(s_axis_tdata[l*XW +: XW]), .y_o(m_axis_tdata[l*YW +: YW]));
   end
+
   always_ff @(posedge clk_i) begin
     if (!rst_ni) valid_q <= 1'b0;
     else if (s_axis_tready) valid_q <= s_axis_tvalid;

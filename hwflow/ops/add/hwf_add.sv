@@ -43,8 +43,7 @@ module hwf_add #(
   localparam int unsigned BUp  = unsigned'(Frac - BFrac);
   localparam int unsigned SumW = ((AW + AUp > BW + BUp) ? AW + AUp : BW + BUp) + 2;
 
-  logic [Lanes*YW-1:0] y, y_q;
-  logic                valid_q, ready, join_valid;
+  logic valid_q, ready, join_valid;
 
   for (genvar l = 0; l < Lanes; l++) begin : gen_lane
     logic signed [AW:0]     a;
@@ -56,19 +55,15 @@ module hwf_add #(
     hwf_cast #(
       .InW(SumW), .InSigned(1'b1), .InFrac(Frac),
       .OutW(YW), .OutSigned(YSigned), .OutFrac(YFrac), .Rounding(Rounding), .Overflow(Overflow)
-    ) u_cast (.x_i(sum), .y_o(y[l*YW +: YW]));
+    ) u_cast (.clk_i, .en_i(ready & join_valid), .x_i(sum), .y_o(m_axis_tdata[l*YW +: YW]));
   end
 
   assign join_valid      = s_axis_a_tvalid & s_axis_b_tvalid;
   assign ready           = ~valid_q | m_axis_tready;
   assign s_axis_a_tready = ready & join_valid;
   assign s_axis_b_tready = ready & join_valid;
-  assign m_axis_tdata    = y_q;
   assign m_axis_tvalid   = valid_q;
 
-  always_ff @(posedge clk_i) begin
-    if (ready & join_valid) y_q <= y;
-  end
   always_ff @(posedge clk_i) begin
     if (!rst_ni) valid_q <= 1'b0;
     else if (ready) valid_q <= join_valid;

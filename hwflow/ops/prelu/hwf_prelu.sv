@@ -55,13 +55,11 @@ module hwf_prelu #(
   logic [AddrW-1:0]        addr_q;
   logic [Lanes*SlopeW-1:0] slope_q;
   logic [Lanes*XW-1:0]     x_q;
-  logic [Lanes*YW-1:0]     y, y_q;
   logic                    valid0_q, valid1_q, valid2_q, ready1, ready2;
 
   assign ready2        = ~valid2_q | m_axis_tready;
   assign ready1        = ~valid1_q | ready2;
   assign s_axis_tready = ~valid0_q | ready1;
-  assign m_axis_tdata  = y_q;
   assign m_axis_tvalid = valid2_q;
 
   always_ff @(posedge clk_i) begin
@@ -97,10 +95,6 @@ module hwf_prelu #(
     hwf_cast #(
       .InW(ProdW), .InSigned(1'b1), .InFrac(XFrac + int'(Up)),
       .OutW(YW), .OutSigned(YSigned), .OutFrac(YFrac), .Rounding(Rounding), .Overflow(Overflow)
-    ) u_cast (.x_i(prod_q), .y_o(y[l*YW +: YW]));
-  end
-
-  always_ff @(posedge clk_i) begin
-    if (ready2 & valid1_q) y_q <= y;
+    ) u_cast (.clk_i, .en_i(ready2 & valid1_q), .x_i(prod_q), .y_o(m_axis_tdata[l*YW +: YW]));
   end
 endmodule

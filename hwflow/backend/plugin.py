@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Entry point that registers the hls4ml backend ``Hwflow``; runs on every ``import hls4ml``, so it stays light."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+
+def register(register_backend: Callable[[str, Any], None], register_writer: Callable[[str, Any], None]) -> None:
+    """Register writer and backend with hls4ml.
+
+    Parameters
+    ----------
+    register_backend, register_writer : callable
+        hls4ml's registration functions, given by its plugin loader.
+    """
+    from hwflow.backend.backend import HwflowBackend
+    from hwflow.backend.writer import HwflowWriter
+
+    register_writer("Hwflow", HwflowWriter)  # the backend looks its writer up when it is made
+    register_backend("Hwflow", HwflowBackend)

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What hls4ml's model methods do on this backend: the RTL is compiled, run and traced."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwflow.backend.writer import RTL_FOLDER
+from hwflow.errors import UserError
+from hwflow.numerics.codes import cast_values, from_codes
+from hwflow.numerics.fixed import Cast, Codes, FixedType
+from hwflow.ops.lowering import precision_cast
+from hwflow.verify.rtlsim import RtlSimulator
+
+if TYPE_CHECKING:
+    from hls4ml.model.graph import ModelGraph
+
+Array = NDArray[np.floating[Any]]
+
+
+class RtlRuntime:
+    """Simulator of one hls4ml model.
+
+    Parameters
+    ----------
+    model : ModelGraph
+        Model of the backend ``Hwflow``.
+    """
+
+    def __init__(self, model: ModelGraph) -> None:
+        self.model = model
+        self._simulator: RtlSimulator | None = None
+
+    def compile(self) -> None:
+        """Emit the SystemVerilog and build its Verilator model."""
+        self.model.write()
+        folder = Path(self.model.config.get_output_dir())
+        self._simulator = RtlSimulator(folder / RTL_FOLDER, folder / "logs" / "verilator.log")
+        self._simulator.build()
+
+    def predict(self, x: Array) -> Array:
+        """Run the RTL on frames; shapes and dtype are those of hls4ml's own ``predict``."""
+        codes, dtype = self._codes(x)
+        result = self._built().run(codes)
+        return _as_hls4ml(from_codes(result.codes, self._grid(self._built().output)), dtype)
+
+    def trace(self, x: Array) -> tuple[Array, dict[str, Array]]:
+        """Output and every layer's output, as hls4ml's ``trace`` returns them."""
+        codes, dtype = self._codes(x)
+        simulator = self._built()
+        tensors = simulator.trace(codes)
+        grids = {tap["tensor"]: self._grid(tap) for tap in simulator.interface["taps"]}
+        layers = {
+            name: from_codes(values, grids[name]).astype(dtype)
+            for name, values in tensors.items()
+            if name not in self.model.inputs
+        }
+        output = simulator.output
+        return _as_hls4ml(from_codes(tensors[output["tensor"]], self._grid(output)), dtype), layers
+
+    def _built(self) -> RtlSimulator:
+        if self._simulator is None:
+            raise UserError("the model is not compiled", "call model.compile() first")
+        return self._simulator
+
+    def _codes(self, x: Array) -> tuple[Codes, np.dtype[Any]]:
+        """Frames on the input grid, cast as the C++ casts what it is given."""
+        port = self._built().input
+        frames = np.asarray(x)
+        size = int(np.prod(port["shape"]))
+        if frames.dtype not in (np.float32, np.float64):
+            raise UserError(f"frames of dtype {frames.dtype} cannot be run", "give float32 or float64 values")
+        if frames.size % size:
+            raise UserError(f"{frames.size} values are no whole number of frames of shape {port['shape']}")
+        return cast_values(frames.reshape(-1, *port["shape"]), self._input_cast()), frames.dtype
+
+    def _input_cast(self) -> Cast:
+        (variable,) = self.model.get_input_variables()
+        return precision_cast(variable.type.precision, "input")
+
+    @staticmethod
+    def _grid(port: dict[str, Any]) -> FixedType:
+        return FixedType.from_json(port["type"])
+
+
+def _as_hls4ml(values: NDArray[np.float64], dtype: np.dtype[Any]) -> Array:
+    """Outputs flattened; the batch axis only where there is more than one frame (hls4ml drops it)."""
+    flat = values.reshape(values.shape[0], -1).astype(dtype)
+    return flat[0] if flat.shape[0] == 1 else flat
