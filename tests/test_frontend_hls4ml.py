@@ -148,7 +148,17 @@ def test_conversion_leaves_hls4ml_as_it_was(net: tf.keras.Model, tmp_path: Path)
     before = list(get_flow("convert").optimizers)
     converted(net, tmp_path)
     assert get_flow("convert").optimizers == before
-    assert "get_valid_reuse_factors" not in vars(get_backend("Vitis"))
+    for backend in ("Vivado", "Vitis"):
+        assert "get_valid_reuse_factors" not in vars(get_backend(backend))
+
+
+def test_conversion_does_not_try_every_reuse_factor(
+    net: tf.keras.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from hls4ml.backends import FPGABackend
+
+    monkeypatch.delattr(FPGABackend, "get_valid_reuse_factors")
+    converted(net, tmp_path)
 
 
 # -- configuration -------------------------------------------------------------------------------------------
@@ -206,10 +216,9 @@ def test_hls4mls_own_configuration_and_entry_point_give_the_same_types(
     from hls4ml.converters import convert_from_keras_model
     from hls4ml.utils import config_from_keras_model
 
-    from hwflow.frontends.hls4ml_ext import EXACT_FLOW, register_extensions
+    from hwflow.frontends.hls4ml_ext import EXACT_FLOW
     from hwflow.frontends.keras_hls4ml import _RenamedModel
 
-    register_extensions()
     expected = result_types(converted(net, tmp_path))
     model = _RenamedModel(net)  # the model named its input 'input', which plain hls4ml cannot take
     for config in (

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,26 +22,36 @@ _PRELU_TEMPLATES = ("HwflowPReLUConfigTemplate", "HwflowPReLUFunctionTemplate")
 
 
 def register_extensions() -> None:
-    """Register the layer, its Keras handler and C++ templates, and the exact-types flow, once.
+    """Register the PReLU layer, its C++ templates and the exact-types flow, once.
 
-    Notes
-    -----
-    The Keras handler replaces hls4ml's for ``PReLU`` and hands everything but a slope a channel back to it.
+    Safe while hls4ml is still being imported, which is when it loads backend plugins.
     """
-    from hls4ml.converters.keras_v2_to_hls import get_layer_handlers
     from hls4ml.model.flow.flow import flow_map, register_flow
     from hls4ml.model.layers import register_layer
     from hls4ml.model.optimizer import ModelOptimizerPass, register_pass
 
-    from hwflow.frontends.hls4ml_prelu import HwflowPReLU, parse_prelu
+    from hwflow.frontends.hls4ml_prelu import HwflowPReLU
 
-    get_layer_handlers()["PReLU"] = parse_prelu
     register_layer(HwflowPReLU.__name__, HwflowPReLU)
     if EXACT_FLOW not in flow_map:
         register_pass(EXACT_FLOW, ModelOptimizerPass(EXACT_FLOW, set_exact_types))
         register_flow(EXACT_FLOW, [EXACT_FLOW])
     for backend in ("Vivado", "Vitis"):
         register_prelu_templates(backend)
+
+
+def register_keras_handlers() -> None:
+    """Let hls4ml's Keras converter make :class:`~hwflow.frontends.hls4ml_prelu.HwflowPReLU` of PReLU layers.
+
+    To be called after ``import hls4ml`` is through and before a model is parsed: by a backend, in
+    ``create_initial_config``. The handler replaces hls4ml's for ``PReLU`` and hands everything but one slope
+    a channel back to it.
+    """
+    from hls4ml.converters.keras_v2_to_hls import get_layer_handlers
+
+    from hwflow.frontends.hls4ml_prelu import parse_prelu
+
+    get_layer_handlers()["PReLU"] = parse_prelu
 
 
 def register_prelu_templates(backend_name: str) -> None:
@@ -62,13 +72,17 @@ def register_prelu_templates(backend_name: str) -> None:
 
 @contextmanager
 def fast_reuse_factors(backend: FPGABackend) -> Iterator[None]:
-    """Let a backend compute legal reuse factors from divisors instead of trying every number."""
+    """Let hls4ml compute legal reuse factors from divisors instead of trying every number.
+
+    Vitis runs the initializers that are bound to the Vivado backend, hence two backends.
+    """
+    from hls4ml.backends import get_backend
 
     def legal(n_in: Any, n_out: Any) -> list[int]:
         return legal_reuse_factors(int(n_in), int(n_out))
 
-    backend.get_valid_reuse_factors = legal
-    try:
+    with ExitStack() as restore:
+        for target in {backend, get_backend("Vivado")}:
+            target.get_valid_reuse_factors = legal
+            restore.callback(delattr, target, "get_valid_reuse_factors")
         yield
-    finally:
-        del backend.get_valid_reuse_factors

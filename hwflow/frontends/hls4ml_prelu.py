@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """PReLU with one slope a channel for hls4ml, which has only one slope an element.
 
-The module is imported by :mod:`hwflow.frontends.hls4ml_ext` once hls4ml is needed; it defines
-hls4ml classes at its top level.
+The module is imported by :mod:`hwflow.frontends.hls4ml_ext` once hls4ml is needed; it defines hls4ml classes
+at its top level and imports only what exists when hls4ml loads its plugins.
 """
 
 from __future__ import annotations
@@ -11,8 +11,6 @@ from typing import Any
 
 import numpy as np
 from hls4ml.backends.template import FunctionCallTemplate, LayerConfigTemplate
-from hls4ml.converters.keras.core import parse_activation_layer
-from hls4ml.converters.keras_v2_to_hls import get_weights_data, parse_default_keras_layer
 from hls4ml.model.attributes import Attribute, ConfigurableAttribute, TypeAttribute, WeightAttribute
 from hls4ml.model.layers import Layer
 
@@ -47,6 +45,9 @@ def parse_prelu(
     keras_layer: dict[str, Any], input_names: Any, input_shapes: Any, data_reader: Any
 ) -> tuple[dict[str, Any], list[Any]]:
     """Keras handler: a slope a channel becomes :class:`HwflowPReLU`, the rest stays hls4ml's."""
+    from hls4ml.converters.keras.core import parse_activation_layer
+    from hls4ml.converters.keras_v2_to_hls import get_weights_data, parse_default_keras_layer
+
     shape = list(input_shapes[0])
     alpha = np.asarray(get_weights_data(data_reader, keras_layer["config"]["name"], "alpha"))
     if alpha.size != shape[-1]:

@@ -17,7 +17,12 @@ from numpy.typing import NDArray
 
 from hwflow.errors import UnsupportedLayerError
 from hwflow.frontends.exact_types import layer_info
-from hwflow.frontends.hls4ml_ext import EXACT_FLOW, fast_reuse_factors, register_extensions
+from hwflow.frontends.hls4ml_ext import (
+    EXACT_FLOW,
+    fast_reuse_factors,
+    register_extensions,
+    register_keras_handlers,
+)
 from hwflow.frontends.hls4ml_types import to_cast
 from hwflow.frontends.hls_config import LayerInfo, check_config
 from hwflow.frontends.keras_checks import check_supported
@@ -91,6 +96,7 @@ def convert(
     from hls4ml.converters import convert_from_keras_model
 
     register_extensions()
+    register_keras_handlers()
     target = get_backend(backend)
     source = _RenamedModel(model)
     config = _plain(hls_config)
