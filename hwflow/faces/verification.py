@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,7 +45,7 @@ class VerificationScore:
     impostor_std: float
 
 
-def similarity_matrix(embeddings: NDArray[np.floating]) -> Floats:
+def similarity_matrix(embeddings: NDArray[Any]) -> Floats:
     """Cosine similarity of each embedding with each.
 
     Parameters
@@ -60,10 +61,11 @@ def similarity_matrix(embeddings: NDArray[np.floating]) -> Floats:
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
     # a dead network gives zeros, which are similar to nothing
     unit = np.divide(vectors, norms, out=np.zeros_like(vectors), where=norms > 0)
-    return unit @ unit.T
+    matrix: Floats = unit @ unit.T
+    return matrix
 
 
-def paired_cosine(first: NDArray[np.floating], second: NDArray[np.floating]) -> Floats:
+def paired_cosine(first: NDArray[Any], second: NDArray[Any]) -> Floats:
     """Cosine similarity of corresponding embeddings.
 
     Parameters
@@ -78,11 +80,12 @@ def paired_cosine(first: NDArray[np.floating], second: NDArray[np.floating]) -> 
     a, b = first.astype(np.float64), second.astype(np.float64)
     norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
     products = np.einsum("ij,ij->i", a, b)
-    return np.divide(products, norms, out=np.zeros_like(norms), where=norms > 0)
+    cosine: Floats = np.divide(products, norms, out=np.zeros_like(norms), where=norms > 0)
+    return cosine
 
 
 def evaluate(
-    embeddings: NDArray[np.floating], people: NDArray[np.integer], folds: int = 10, seed: int = 1
+    embeddings: NDArray[Any], people: NDArray[np.int64], folds: int = 10, seed: int = 1
 ) -> VerificationScore:
     """Verify every pair of faces.
 

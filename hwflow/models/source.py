@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _TRUST = "set 'Trust: true' under Hwflow/Model or pass --trust if you know where it comes from"
 _ZIP_MEMBERS = {"metadata.json", "config.json", "model.weights.h5"}
-_CODE_CLASSES = {"Lambda", "TFOpLambda", "SlicingOpLambda", "ClassMethod", "InstanceMethod", "InstanceProperty"}
+_CODE_CLASSES = {"Lambda", "TFOpLambda", "SlicingOpLambda"}
 
 
 def load_source(source: str, *, base_dir: Path, trust: bool, seed: int) -> tf.keras.Model:
@@ -117,13 +117,13 @@ def _zip_config(path: Path) -> Any:
         extra = sorted(set(archive.namelist()) - _ZIP_MEMBERS)
         if extra:
             raise UserError(
-                f"{path} holds {extra[0]!r}, which is no part of a plain Keras model", "save it again by Keras"
+                f"{path} holds {extra[0]!r}, which a plain Keras model has not", "save it by Keras"
             )
         return json.loads(archive.read("config.json"))
 
 
 def _h5_config(path: Path) -> Any:
-    import h5py
+    import h5py  # type: ignore[import-untyped]
 
     with h5py.File(path) as file:
         return json.loads(file.attrs["model_config"])

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwflow.numerics.fixed import FixedType
-from hwflow.prepare.net import WEIGHTED, Floats, Net, Node
+from hwflow.prepare.grids import to_grid
+from hwflow.prepare.net import WEIGHTED, Net, Node
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -34,13 +35,6 @@ class Scheme:
     weights: dict[str, FixedType]
     biases: dict[str, FixedType]
     slopes: dict[str, FixedType]
-
-
-def to_grid(values: Floats, grid: FixedType) -> Floats:
-    """Round half to even to a grid, saturating: what QKeras does."""
-    low, high = grid.range()
-    result: Floats = np.clip(np.rint(np.ldexp(values, grid.frac)), low, high) * 2.0**-grid.frac
-    return result
 
 
 def quantizer(grid: FixedType) -> Any:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def predict_exact(
     model: tf.keras.Model,
-    x: NDArray[np.floating],
+    x: NDArray[Any],
     outputs: Sequence[str] | None = None,
     *,
     batch_size: int = 4,
@@ -67,7 +67,8 @@ def predict_exact(
             [part.numpy() for part in run(tf.constant(x[start : start + batch_size], tf.float64))]
             for start in range(0, len(x), batch_size)
         ]
-    return {name: np.concatenate(column) for name, column in zip(names, zip(*parts, strict=True), strict=True)}
+    columns = zip(*parts, strict=True)
+    return {name: np.concatenate(column) for name, column in zip(names, columns, strict=True)}
 
 
 @contextmanager
@@ -110,7 +111,8 @@ def _widened_quantizer(quantizer: Any, layer: str) -> Any:
     q = quantizer
     if q.use_sigmoid or (q.relu_upper_bound is not None and not q.is_quantized_clip):
         raise UnsupportedLayerError(
-            [f"layer {layer!r}: quantized_relu with a sigmoid or an upper bound"], "use a plain quantized_relu"
+            [f"layer {layer!r}: quantized_relu with a sigmoid or an upper bound"],
+            "use a plain quantized_relu",
         )
     signed = int(q.negative_slope != 0)
     levels, unit = 2.0 ** (q.bits - signed), 2.0 ** (q.integer - q.bits + signed)

@@ -29,4 +29,4 @@ def fold_batchnorm(net: Net) -> None:
         source.arrays["bias"] = source.arrays["bias"] * scale + node.arrays["shift"]
         net.bypass(node.name)
     if findings:
-        raise UnsupportedLayerError(findings, "put batch normalization right behind a convolution or dense layer")
+        raise UnsupportedLayerError(findings, "put it right behind a convolution or dense layer")

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,16 +13,15 @@ from hwflow.config.schema import PrepareConfig
 from hwflow.errors import UserError
 from hwflow.models.source import check_finite
 from hwflow.prepare.build import Scheme, build
-from hwflow.prepare.calibrate import magnitudes
-from hwflow.prepare.equalize import equalize, normalize_slopes
+from hwflow.prepare.calibrate import channel_magnitudes, magnitudes, outputs_of
+from hwflow.prepare.equalize import equalize, even_activations, fill_grids, normalize_slopes
 from hwflow.prepare.fold import fold_batchnorm
-from hwflow.prepare.net import Net, from_keras
-from hwflow.prepare.quantize import INPUT, choose_grids, quantized_tensors
+from hwflow.prepare.net import WEIGHTED, Net, from_keras
+from hwflow.prepare.quantize import INPUT, check_exceptions, choose_grids, quantized_tensors, weight_bits
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
-_log = logging.getLogger(__name__)
 _REPORT_FRAMES = 8
 
 
@@ -72,15 +70,19 @@ def prepare(model: tf.keras.Model, calibration: NDArray[np.float32], config: Pre
     net = from_keras(model)
     _check_calibration(net, calibration)
     fold_batchnorm(net)
+    check_exceptions(net, config)
+    names = quantized_tensors(net)
     if config.Equalize:
         normalize_slopes(net)
         equalize(net)
+        even_activations(net, channel_magnitudes(build(net), names, calibration))
+        fill_grids(net, {node.name: weight_bits(config, node.name) for node in net if node.kind in WEIGHTED})
     reference = build(net)
-    names = quantized_tensors(net)
     ranges = magnitudes(reference, names, calibration, config.Percentile)
     scheme = choose_grids(net, ranges, config)
     quantized = build(net, scheme)
-    return PreparedModel(quantized, _report(net, scheme, reference, quantized, calibration[:_REPORT_FRAMES]))
+    layers = _describe(net, scheme, reference, quantized, calibration[:_REPORT_FRAMES])
+    return PreparedModel(quantized, {"calibration_frames": len(calibration), "layers": layers})
 
 
 def _check_calibration(net: Net, calibration: NDArray[np.float32]) -> None:
@@ -100,20 +102,18 @@ def _check_calibration(net: Net, calibration: NDArray[np.float32]) -> None:
         )
 
 
-def _report(
+def _describe(
     net: Net,
     scheme: Scheme,
     reference: tf.keras.Model,
     quantized: tf.keras.Model,
     frames: NDArray[np.float32],
-) -> dict[str, Any]:
+) -> dict[str, dict[str, Any]]:
     """Types of every layer, and the noise of every quantized output."""
-    import tensorflow as tf
-
     names = list(scheme.activations)
-    exact = _outputs(reference, names, frames)
+    exact = outputs_of(reference, names, frames)
     stored = {layer.name for layer in quantized.layers}
-    noisy = _outputs(quantized, [f"{n}_q" if f"{n}_q" in stored else n for n in names], frames)
+    noisy = outputs_of(quantized, [f"{n}_q" if f"{n}_q" in stored else n for n in names], frames)
     layers: dict[str, dict[str, Any]] = {node.name: {} for node in net}
     for kind, grids in (
         ("weight_type", scheme.weights),
@@ -126,13 +126,4 @@ def _report(
     for name, a, b in zip(names, exact, noisy, strict=True):
         noise = float(np.square(b - a).sum())
         layers[name]["sqnr_db"] = 10 * np.log10(float(np.square(a).sum()) / noise) if noise else None
-    return {"calibration_frames": len(frames), "layers": layers}
-
-
-def _outputs(
-    model: tf.keras.Model, names: list[str], frames: NDArray[np.float32]
-) -> list[NDArray[np.float64]]:
-    import tensorflow as tf
-
-    probe = tf.keras.Model(model.input, [model.get_layer(name).output for name in names])
-    return [output.numpy().astype(np.float64) for output in tf.nest.flatten(probe(frames, training=False))]
+    return layers

@@ -3,15 +3,12 @@
 
 from __future__ import annotations
 
-from math import ceil, log2
-
-import numpy as np
-
 from hwflow.config.schema import PrepareConfig
 from hwflow.errors import ConfigError, did_you_mean
 from hwflow.numerics.fixed import FixedType
-from hwflow.prepare.build import Scheme, to_grid
-from hwflow.prepare.net import ACTIVATIONS, WEIGHTED, Floats, Net, Node
+from hwflow.prepare.build import Scheme
+from hwflow.prepare.grids import activation_grid, best_grid, bias_grid
+from hwflow.prepare.net import ACTIVATIONS, WEIGHTED, Net
 
 INPUT = FixedType(True, 8, 7)
 """Grid of the network's input: pixels less 128, over 128."""
@@ -60,13 +57,7 @@ def choose_grids(net: Net, ranges: dict[str, float], config: PrepareConfig) -> S
     Returns
     -------
     Scheme
-
-    Raises
-    ------
-    ConfigError
-        When the exceptions by layer name a wrong layer, or bits that the layer has not.
     """
-    _check_exceptions(net, ranges, config)
     scheme = Scheme({}, {}, {}, {})
     grids = scheme.activations
     result = result_tensor(net)
@@ -78,8 +69,7 @@ def choose_grids(net: Net, ranges: dict[str, float], config: PrepareConfig) -> S
         if node.kind == "prelu":
             scheme.slopes[node.name] = best_grid(node.arrays["slope"], config.SlopeBits)
         if node.kind in WEIGHTED:
-            bits = _bits(config, node.name, "WeightBits", config.WeightBits)
-            weights = best_grid(node.arrays["kernel"], bits)
+            weights = best_grid(node.arrays["kernel"], weight_bits(config, node.name))
             source = source_of_values(net, node.inputs[0])
             frac = weights.frac + (INPUT if net.nodes[source].kind == "input" else grids[source]).frac
             scheme.weights[node.name] = weights
@@ -87,28 +77,9 @@ def choose_grids(net: Net, ranges: dict[str, float], config: PrepareConfig) -> S
     return scheme
 
 
-def activation_grid(magnitude: float, bits: int, signed: bool) -> FixedType:
-    """Grid with the least power-of-two range that holds a magnitude; QKeras wants one of at least 1."""
-    integer = max(0, ceil(log2(magnitude))) if magnitude > 0 else 0
-    return FixedType(signed, bits, bits - integer - int(signed))
-
-
-def best_grid(values: Floats, bits: int) -> FixedType:
-    """Signed grid with the least squared error, saturation included."""
-    peak = float(np.abs(values).max(initial=0))
-    if peak == 0:
-        return FixedType(True, bits, bits - 1)
-    widest = bits - 1 - ceil(log2(peak))
-    grids = [FixedType(True, bits, frac) for frac in (widest, widest + 1)]
-    return min(grids, key=lambda grid: float(np.square(to_grid(values, grid) - values).sum()))
-
-
-def bias_grid(values: Floats, frac: int) -> FixedType:
-    """Grid of the accumulator, wide enough for every bias."""
-    frac = max(frac, 0)
-    codes = np.rint(np.ldexp(values, frac))
-    narrow = FixedType.for_range(int(codes.min(initial=-1)), int(codes.max(initial=0)), frac)
-    return FixedType(True, max(narrow.width, frac + 1), frac)
+def weight_bits(config: PrepareConfig, layer: str) -> int:
+    """Bits of a layer's weights."""
+    return _bits(config, layer, "WeightBits", config.WeightBits)
 
 
 def _bits(config: PrepareConfig, layer: str, key: str, default: int) -> int:
@@ -117,8 +88,22 @@ def _bits(config: PrepareConfig, layer: str, key: str, default: int) -> int:
     return default if bits is None else bits
 
 
-def _check_exceptions(net: Net, ranges: dict[str, float], config: PrepareConfig) -> None:
+def check_exceptions(net: Net, config: PrepareConfig) -> None:
+    """Check the exceptions by layer name of a configuration.
+
+    Raises
+    ------
+    ConfigError
+        When one names no layer, or bits that its layer has not, or weights are to have one bit.
+    """
     weighted = [node.name for node in net if node.kind in WEIGHTED]
+    quantized = quantized_tensors(net)
+    for name in weighted:
+        if weight_bits(config, name) == 1:
+            raise ConfigError(
+                f"Prepare: 1-bit weights of layer {name!r} cannot be had by rounding trained ones",
+                "use at least 2 bits, or bring a model that was trained with binary weights",
+            )
     for name, bits in config.Layers.items():
         if name not in net.nodes:
             raise ConfigError(
@@ -126,8 +111,8 @@ def _check_exceptions(net: Net, ranges: dict[str, float], config: PrepareConfig)
             )
         if bits.WeightBits is not None and name not in weighted:
             raise ConfigError(f"Prepare/Layers: layer {name!r} has no weights", did_you_mean(name, weighted))
-        if bits.ActivationBits is not None and name not in ranges:
+        if bits.ActivationBits is not None and name not in quantized:
             raise ConfigError(
                 f"Prepare/Layers: the output of layer {name!r} is not quantized; it goes on exactly",
-                did_you_mean(name, ranges),
+                did_you_mean(name, quantized),
             )
