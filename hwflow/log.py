@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 import logging
+import sys
 from pathlib import Path
 
 ROOT = "hwflow"
+_CONSOLE = "hwflow-console"
 
 
 def setup_console(verbosity: int = 0) -> None:
@@ -17,24 +19,38 @@ def setup_console(verbosity: int = 0) -> None:
     verbosity : int
         -1 warnings only, 0 progress, 1 and more every detail.
     """
-    from rich.console import Console
-    from rich.logging import RichHandler
-
     logger = logging.getLogger(ROOT)
-    for handler in [h for h in logger.handlers if isinstance(h, RichHandler)]:
+    for handler in [handler for handler in logger.handlers if handler.get_name() == _CONSOLE]:
         logger.removeHandler(handler)
-    console = RichHandler(
-        level=logging.WARNING if verbosity < 0 else logging.INFO if verbosity == 0 else logging.DEBUG,
-        console=Console(stderr=True),
-        show_time=verbosity > 0,
-        show_level=verbosity > 0,
-        show_path=verbosity > 0,
-        markup=False,
-        highlighter=None,
-    )
+    console = _console_handler(detailed=verbosity > 0)
+    console.set_name(_CONSOLE)
+    console.setLevel(logging.WARNING if verbosity < 0 else logging.INFO if verbosity == 0 else logging.DEBUG)
     logger.addHandler(console)
     logger.setLevel(logging.DEBUG)
     logger.propagate = False
+    if verbosity <= 0:
+        logging.getLogger("tensorflow").setLevel(logging.ERROR)
+
+
+def _console_handler(*, detailed: bool) -> logging.Handler:
+    """Colours on a terminal, plain lines elsewhere."""
+    if not sys.stderr.isatty():
+        handler = logging.StreamHandler()
+        handler.setFormatter(
+            logging.Formatter("%(levelname)s %(name)s: %(message)s" if detailed else "%(message)s")
+        )
+        return handler
+    from rich.console import Console
+    from rich.logging import RichHandler
+
+    return RichHandler(
+        console=Console(stderr=True),
+        show_time=detailed,
+        show_level=detailed,
+        show_path=detailed,
+        markup=False,
+        highlighter=None,
+    )
 
 
 def add_file(path: Path) -> logging.Handler:

@@ -9,7 +9,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hwflow.config.load import check_layer_names, load_config, parse_config, resolve
+from hwflow.config.load import load_config, parse_config, resolve
 from hwflow.errors import ConfigError
 
 MINIMAL: dict[str, Any] = {"Hwflow": {"Model": {"Source": "jet-mlp"}}}
@@ -129,20 +129,6 @@ def test_unreadable_file_is_a_config_error(tmp_path: Path, content: bytes | None
         path.write_bytes(content)
     with pytest.raises(ConfigError):
         load_config(path)
-
-
-def test_layer_names_are_checked_against_the_model() -> None:
-    data = changed("HLSConfig/LayerName/fc1_relu/ReuseFactor", 2)
-    data["HLSConfig"]["LayerName"]["fcc2"] = {"ReuseFactor": 2}
-    data["Hwflow"]["Model"]["Prepare"] = {"Layers": {"conv": {"WeightBits": 4}}}
-    config = parse_config(data, "design.yaml")
-    check_layer_names(config, ["fc1_relu", "fcc2", "conv"])
-    with pytest.raises(ConfigError) as caught:
-        check_layer_names(config, ["fc1_relu", "fc2"])
-    text = str(caught.value)
-    assert "HLSConfig.LayerName.fcc2: the model has no such layer; did you mean 'fc2'?" in text
-    assert "Hwflow.Model.Prepare.Layers.conv" in text
-    assert "fc1_relu:" not in text
 
 
 def test_resolved_design_reads_back() -> None:

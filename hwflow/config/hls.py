@@ -13,12 +13,11 @@ from hwflow.numerics.fixed import Cast
 # Names under which hls4ml 1.3 looks up a precision of one layer.
 _VARIABLES = frozenset(
     (
-        *("default", "result", "weight", "bias", "accum", "scale", "param", "slope", "shift"),
-        *("table", "exp_table", "inv_table", "inv_inp", "depthwise", "pointwise"),
-        *("depthwise_accum", "depthwise_result", "pointwise_accum"),
+        *("default", "maximum", "result", "weight", "bias", "accum", "scale", "param", "slope", "shift"),
+        *("table", "depthwise", "pointwise"),
     )
 )
-_STRATEGIES = ("Latency", "Resource", "Resource_Unrolled", "Distributed_Arithmetic", "Unrolled")
+_STRATEGIES = ("Latency", "Resource")
 
 
 def _precision(value: Any) -> Any:
@@ -63,18 +62,11 @@ class HlsLayer(_Section):
     Precision: PrecisionValue = Field(None, description="a precision, or precisions by variable name")
     ReuseFactor: int | None = Field(None, ge=1, description="times each multiplier is used an output pixel")
     Strategy: StrategyValue = Field(None, description="how hls4ml's C++ multiplies")
-    ParallelizationFactor: int | None = Field(None, ge=1, description="output pixels computed at once")
     ConvImplementation: Literal["LineBuffer", "Encoded"] | None = Field(
         None, description="C++ of convolutions"
     )
-    TargetCycles: int | None = Field(None, ge=1, description="cycles hls4ml derives a reuse factor from")
-    Compression: bool | None = Field(None, description="hls4ml's weight compression")
+    ParallelizationFactor: int | None = Field(None, ge=1, description="output pixels computed at once")
     Trace: bool | None = Field(None, description="record the layer's output in the C++ simulation")
-    TableSize: int | None = Field(None, ge=2, description="entries of activation tables")
-    Implementation: Literal["latency", "stable", "argmax", "legacy"] | None = Field(
-        None, description="softmax"
-    )
-    Skip: bool | None = Field(None, description="leave out a softmax")
 
 
 class HlsModel(_Section):
@@ -86,11 +78,10 @@ class HlsModel(_Section):
     BramFactor: int | None = Field(
         None, ge=1, description="weights beyond this number live in external memory"
     )
+    BitExact: bool | None = Field(None, description="hls4ml's own inference of exact types")
     ConvImplementation: Literal["LineBuffer", "Encoded"] | None = Field(
         None, description="C++ of convolutions"
     )
-    TargetCycles: int | None = Field(None, ge=1, description="default target cycles")
-    Compression: bool | None = Field(None, description="hls4ml's weight compression")
     PipelineStyle: Literal["auto", "pipeline", "dataflow"] | None = Field(None, description="C++ pipelining")
     PipelineInterval: int | None = Field(None, ge=1, description="C++ pipeline interval, cycles")
     TraceOutput: bool | None = Field(None, description="record every layer's output in the C++ simulation")

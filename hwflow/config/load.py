@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import Any, Union, get_args, get_origin
 
@@ -91,37 +91,6 @@ def parse_config(data: dict[str, Any], where: str) -> DesignConfig:
         lines = "".join(f"\n  - {finding}" for finding in findings)
         raise ConfigError(f"{where}: {len(findings)} thing(s) to mend:{lines}")
     return config
-
-
-def check_layer_names(config: DesignConfig, names: Iterable[str]) -> None:
-    """Refuse configuration of layers that the model does not have.
-
-    Parameters
-    ----------
-    config : DesignConfig
-        The design.
-    names : iterable of str
-        Names of the model's layers.
-
-    Raises
-    ------
-    ConfigError
-        With every wrong name.
-    """
-    known = set(names)
-    prepare = config.Hwflow.Model.Prepare
-    used = {
-        "HLSConfig.LayerName": config.HLSConfig.get("LayerName") or {},
-        "Hwflow.Model.Prepare.Layers": prepare.Layers if prepare else {},
-    }
-    findings = [
-        f"{section}.{name}: the model has no such layer; {did_you_mean(name, known)}"
-        for section, layers in used.items()
-        for name in layers
-        if name not in known
-    ]
-    if findings:
-        raise ConfigError("\n  - ".join(["layer names that are not in the model:", *findings]))
 
 
 def resolve(config: DesignConfig) -> dict[str, Any]:

@@ -73,14 +73,11 @@ class Context:
         return self.progress.track(items, total, description)
 
     def keep(self, name: str, load: Callable[[], T]) -> T:
-        """An object that several steps use, loaded by the first one in this process that asks.
-
-        A step that makes the object anew calls :meth:`forget` for it first.
-        """
+        """An object that several steps use, loaded by the first one in this process that asks."""
         if name not in self._kept:
             self._kept[name] = load()
         return cast(T, self._kept[name])
 
-    def forget(self, name: str) -> None:
-        """Drop an object that :meth:`keep` holds."""
-        self._kept.pop(name, None)
+    def renew(self, name: str, value: object) -> None:
+        """Let :meth:`keep` give an object that the present step has just made."""
+        self._kept[name] = value

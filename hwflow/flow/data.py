@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The stimuli of a run: which faces, or which random codes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwflow.config.schema import DataConfig
+from hwflow.errors import ConfigError
+
+Frames = NDArray[np.float32]
+
+RANDOM_FRAMES = 64
+"""Random frames a quantization is calibrated on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Faces:
+    """Aligned faces as network inputs.
+
+    Parameters
+    ----------
+    frames : ndarray of float32, shape (n, 112, 112, 3)
+        Inputs on the grid ``fixed<8,1>``.
+    people : ndarray of int64, shape (n,)
+        Who is shown.
+    method : str
+        How they were aligned.
+    """
+
+    frames: Frames
+    people: NDArray[np.int64]
+    method: str
+
+
+def load_faces(config: DataConfig, *, calibration: bool) -> Faces:
+    """ORL faces of the people used for calibration, or of all others."""
+    from hwflow.faces.align import align, to_input
+    from hwflow.faces.orl import load_orl
+
+    orl = load_orl()
+    aligned = align(orl.images, config.Alignment)
+    chosen = (orl.people <= config.CalibrationPeople) == calibration
+    return Faces(to_input(aligned.images[chosen]), orl.people[chosen], aligned.method)
+
+
+def random_frames(shape: tuple[int, ...], count: int, seed: int) -> Frames:
+    """Frames of uniform random codes on the grid ``fixed<8,1>``."""
+    codes = np.random.default_rng(seed).integers(-128, 128, (count, *shape))
+    return (codes / 128).astype(np.float32)
+
+
+def calibration_frames(config: DataConfig, shape: tuple[int, ...], seed: int) -> Frames:
+    """Frames that activation ranges are taken from.
+
+    Raises
+    ------
+    ConfigError
+        When the faces do not fit the network's input.
+    """
+    if config.Kind == "random":
+        return random_frames(shape, RANDOM_FRAMES, seed)
+    frames = load_faces(config, calibration=True).frames
+    if frames.shape[1:] != shape:
+        raise ConfigError(
+            f"Hwflow.Data.Kind: faces of shape {frames.shape[1:]} do not fit the model's input {shape}",
+            "use 'random' for this model",
+        )
+    return frames
