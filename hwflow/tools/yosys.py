@@ -47,7 +47,9 @@ class SynthResult:
     seconds: float
 
 
-def run_yosys(commands: Sequence[str], *, script: Path, log: Path, timeout: float | None = None) -> float:
+def run_yosys(
+    commands: Sequence[str], *, script: Path, log: Path, cwd: Path | None = None, timeout: float | None = None
+) -> float:
     """Run Yosys commands in a fresh process.
 
     Parameters
@@ -58,6 +60,8 @@ def run_yosys(commands: Sequence[str], *, script: Path, log: Path, timeout: floa
         File that the commands are written to; ``yosys -s`` can repeat it.
     log : pathlib.Path
         Where the output goes.
+    cwd : pathlib.Path, optional
+        Working folder; ``$readmemh`` paths start there.
     timeout : float, optional
         Longest run, s.
 
@@ -70,7 +74,8 @@ def run_yosys(commands: Sequence[str], *, script: Path, log: Path, timeout: floa
         raise ToolNotFoundError("the package pyosys is not installed", REMEDY)
     script.parent.mkdir(parents=True, exist_ok=True)
     script.write_text("\n".join(commands) + "\n")
-    return run_tool([sys.executable, "-c", _DRIVER, script], log=log, tool="yosys", timeout=timeout).seconds
+    argv: list[str | Path] = [sys.executable, "-c", _DRIVER, script.resolve()]
+    return run_tool(argv, log=log, tool="yosys", cwd=cwd, timeout=timeout).seconds
 
 
 def read_slang(files: Sequence[Path], top: str, params: Mapping[str, int | str] | None = None) -> str:
@@ -90,6 +95,7 @@ def synthesize(
     log: Path,
     command: str = "synth_xilinx -family xc7 -flatten -noiopad -noclkbuf",
     params: Mapping[str, int | str] | None = None,
+    cwd: Path | None = None,
     timeout: float | None = None,
 ) -> SynthResult:
     """Synthesize SystemVerilog and count the cells.
@@ -108,6 +114,8 @@ def synthesize(
         A Yosys ``synth_*`` command without ``-top``.
     params : mapping, optional
         Values of the top module's parameters.
+    cwd : pathlib.Path, optional
+        Working folder; ``$readmemh`` paths start there.
     timeout : float, optional
         Longest run, s.
 
@@ -131,7 +139,7 @@ def synthesize(
         f"write_json {netlist.resolve()}",
         f"tee -q -o {stat.resolve()} stat -json",
     ]
-    seconds = run_yosys(commands, script=out / f"{top}.ys", log=log, timeout=timeout)
+    seconds = run_yosys(commands, script=out / f"{top}.ys", log=log, cwd=cwd, timeout=timeout)
     return SynthResult(read_cells(stat, log), netlist, stat, seconds)
 
 
