@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from hls4ml.model.graph import ModelGraph
 
 
+XILINX_7 = "synth_xilinx -family xc7 -flatten -noiopad -noclkbuf"
+
+
 class HwflowBackend(FPGABackend):  # type: ignore[misc]
     """Folded streaming SystemVerilog, simulated by Verilator and synthesized by Yosys."""
 
@@ -29,7 +32,9 @@ class HwflowBackend(FPGABackend):  # type: ignore[misc]
         self._default_flow = register_flow(
             "ip", ["hwflow:bind_runtime"], requires=[EXACT_FLOW, "optimize"], backend=self.name
         )
-        self._writer_flow = register_flow("write", ["hwflow:write_hls"], requires=["hwflow:ip"], backend=self.name)
+        self._writer_flow = register_flow(
+            "write", ["hwflow:write_hls"], requires=["hwflow:ip"], backend=self.name
+        )
 
     def get_default_flow(self) -> str:
         """Flow that a conversion runs."""
@@ -77,22 +82,42 @@ class HwflowBackend(FPGABackend):  # type: ignore[misc]
         """Run the RTL; hls4ml's ``model.predict`` ends here."""
         return model.hwflow_runtime.predict(x)
 
-    def build(self, model: ModelGraph, target: str = "xilinx", **_: Any) -> dict[str, Any]:
+    def build(self, model: ModelGraph, command: str = XILINX_7, **_: Any) -> dict[str, Any]:
         """Synthesize the RTL with Yosys.
 
         Parameters
         ----------
         model : ModelGraph
-            A written model.
-        target : str
-            Yosys target.
+            A converted model; it is written first where that has not happened.
+        command : str
+            A Yosys ``synth_*`` command.
 
         Returns
         -------
         dict
-            Resource counts.
+            ``cells`` by type, ``seconds``, and the files ``netlist`` and ``log``.
+
+        Raises
+        ------
+        ToolError
+            When synthesis fails.
         """
         folder = Path(model.config.get_output_dir())
         if not (folder / RTL_FOLDER / "filelist.f").exists():
             model.write()
-        raise NotImplementedError
+        log = folder / "logs" / "yosys.log"
+        files = [path for path in read_filelist(folder / RTL_FOLDER / "filelist.f") if path.stem != "hwf_tap"]
+        result = synthesize(
+            files,
+            model.config.get_project_name(),
+            out=folder / "synth",
+            log=log,
+            command=command,
+            cwd=folder / RTL_FOLDER,
+        )
+        return {
+            "cells": dict(result.cells),
+            "seconds": result.seconds,
+            "netlist": str(result.netlist),
+            "log": str(log),
+        }

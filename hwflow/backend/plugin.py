@@ -7,7 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 
-def register(register_backend: Callable[[str, Any], None], register_writer: Callable[[str, Any], None]) -> None:
+def register(
+    register_backend: Callable[[str, Any], None], register_writer: Callable[[str, Any], None]
+) -> None:
     """Register writer and backend with hls4ml.
 
     Parameters

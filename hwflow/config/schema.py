@@ -45,6 +45,7 @@ class DataConfig(_Section):
     """Stimuli: faces for calibration, verification and accuracy."""
 
     Kind: Literal["orl", "random"] = Field("random", description="ORL faces, or random codes by seed")
+    InputType: str = Field("ap_fixed<8,1>", description="grid of the network's input")
     CalibrationPeople: int = Field(10, ge=1, le=39, description="ORL people used for calibration only")
     Alignment: Literal["auto", "yunet", "fixed-crop"] = Field("auto", description="face alignment method")
 

@@ -166,8 +166,15 @@ class _Builder:
         inputs = tuple(tap.stream for tap in taps if self.nodes[tap.node].op == "input")
         outputs = tuple(self.branches[name].pop(0) for name in self.graph.outputs)
         return Design(
-            self.graph.name, self.graph, self.plan, tuple(self.blocks), inputs, outputs, tuple(taps),
-            self.memories, tuple(sorted(self.modules)),
+            self.graph.name,
+            self.graph,
+            self.plan,
+            tuple(self.blocks),
+            inputs,
+            outputs,
+            tuple(taps),
+            self.memories,
+            tuple(sorted(self.modules)),
         )
 
     def _node(self, node: QuantNode) -> Stream:
@@ -178,10 +185,16 @@ class _Builder:
             self._connected(node, position, folding.in_lanes) for position in range(len(node.inputs))
         )
         instance = op(node.op).instance(
-            node, sources, [self.ranges[name] for name in node.inputs], folding, self.plan.pixels.get(node.name, 0)
+            node,
+            sources,
+            [self.ranges[name] for name in node.inputs],
+            folding,
+            self.plan.pixels.get(node.name, 0),
         )
         if instance is None:
-            result = streams[0] if streams else Stream(identifier(node.name), node.type.width, folding.out_lanes)
+            result = (
+                streams[0] if streams else Stream(identifier(node.name), node.type.width, folding.out_lanes)
+            )
         else:
             result = Stream(identifier(node.name), node.type.width, folding.out_lanes)
             parameters = {key: self._parameter(key, value) for key, value in instance.parameters.items()}
@@ -196,7 +209,9 @@ class _Builder:
         if readers <= 1:
             self.branches[node.name] = [stream]
             return
-        copies = tuple(Stream(f"{stream.name}_to{i}", stream.lane_width, stream.lanes) for i in range(readers))
+        copies = tuple(
+            Stream(f"{stream.name}_to{i}", stream.lane_width, stream.lanes) for i in range(readers)
+        )
         parameters = {"Width": stream.width, "Outputs": readers}
         self._add(Block("hwf_fork", f"u_{stream.name}_fork", parameters, (("s_axis", stream),), copies))
         self.branches[node.name] = list(copies)

@@ -45,7 +45,10 @@ def write_rtl(design: Design, folder: Path) -> None:
 def library_path(module: str) -> Path:
     """Path of a library module's source (shared, or in its operation's folder)."""
     root = Path(str(resources.files("hwflow")))
-    for path in (root / "rtllib" / f"{module}.sv", root / "ops" / module.removeprefix("hwf_") / f"{module}.sv"):
+    for path in (
+        root / "rtllib" / f"{module}.sv",
+        root / "ops" / module.removeprefix("hwf_") / f"{module}.sv",
+    ):
         if path.exists():
             return path
     raise InternalError(f"library module {module} has no source file")
@@ -174,7 +177,7 @@ def _body(design: Design) -> Iterable[str]:
     yield ""
     yield "`ifdef HWF_TAPS"
     for stream in {tap.stream.name: tap.stream for tap in design.taps}.values():
-        yield f"  hwf_tap #(.Width({stream.width}), .Name(\"{stream.name}\")) u_{stream.name}_tap ("
+        yield f'  hwf_tap #(.Width({stream.width}), .Name("{stream.name}")) u_{stream.name}_tap ('
         yield f"    .clk_i, .rst_ni, .tdata_i({stream.name}_tdata),"
         yield f"    .tvalid_i({stream.name}_tvalid), .tready_i({stream.name}_tready)"
         yield "  );"
@@ -191,11 +194,17 @@ def _instance(block: Block) -> Iterable[str]:
     yield f"  ) {block.label} ("
     yield "    .clk_i, .rst_ni,"
     for prefix, stream in block.inputs:
-        yield "    " + ", ".join(
-            f".{prefix}_{signal}({stream.name}_{signal})" for signal in ("tdata", "tvalid", "tready")
-        ) + ","
+        yield (
+            "    "
+            + ", ".join(
+                f".{prefix}_{signal}({stream.name}_{signal})" for signal in ("tdata", "tvalid", "tready")
+            )
+            + ","
+        )
     (out,) = block.outputs
-    yield "    " + ", ".join(f".m_axis_{signal}({out.name}_{signal})" for signal in ("tdata", "tvalid", "tready"))
+    yield "    " + ", ".join(
+        f".m_axis_{signal}({out.name}_{signal})" for signal in ("tdata", "tvalid", "tready")
+    )
     yield "  );"
 
 

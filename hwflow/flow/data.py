@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from hwflow.config.schema import DataConfig
 from hwflow.errors import ConfigError
+from hwflow.numerics.codes import from_codes
+from hwflow.numerics.fixed import Cast
 
 Frames = NDArray[np.float32]
 
@@ -47,10 +49,12 @@ def load_faces(config: DataConfig, *, calibration: bool) -> Faces:
     return Faces(to_input(aligned.images[chosen]), orl.people[chosen], aligned.method)
 
 
-def random_frames(shape: tuple[int, ...], count: int, seed: int) -> Frames:
-    """Frames of uniform random codes on the grid ``fixed<8,1>``."""
-    codes = np.random.default_rng(seed).integers(-128, 128, (count, *shape))
-    return (codes / 128).astype(np.float32)
+def random_frames(shape: tuple[int, ...], count: int, seed: int, input_type: str) -> Frames:
+    """Frames of uniform random codes on the grid of the network's input."""
+    grid = Cast.parse(input_type).type
+    low, high = grid.range()
+    codes = np.random.default_rng(seed).integers(low, high, (count, *shape), endpoint=True)
+    return from_codes(codes, grid).astype(np.float32)
 
 
 def calibration_frames(config: DataConfig, shape: tuple[int, ...], seed: int) -> Frames:
@@ -62,7 +66,7 @@ def calibration_frames(config: DataConfig, shape: tuple[int, ...], seed: int) ->
         When the faces do not fit the network's input.
     """
     if config.Kind == "random":
-        return random_frames(shape, RANDOM_FRAMES, seed)
+        return random_frames(shape, RANDOM_FRAMES, seed, config.InputType)
     frames = load_faces(config, calibration=True).frames
     if frames.shape[1:] != shape:
         raise ConfigError(

@@ -55,7 +55,9 @@ def graph_hash(graph: QuantGraph) -> str:
 def save_graph(graph: QuantGraph, folder: Path) -> None:
     """Write ``quantgraph.json`` and ``quantgraph.npz`` into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    arrays = {f"{node.name}/{key}": param.codes for node in graph for key, param in sorted(node.params.items())}
+    arrays = {
+        f"{node.name}/{key}": param.codes for node in graph for key, param in sorted(node.params.items())
+    }
     np.savez_compressed(folder / "quantgraph.npz", **arrays)  # type: ignore[arg-type]
     text = json.dumps(graph_to_dict(graph), indent=1, sort_keys=True)
     (folder / "quantgraph.json").write_text(text + "\n")
@@ -87,12 +89,20 @@ def load_graph(folder: Path) -> QuantGraph:
         for key, meta in row["params"].items():
             codes = arrays[f"{row['name']}/{key}"]
             if hashlib.sha256(codes.tobytes()).hexdigest() != meta["sha256"]:
-                raise UserError(f"{folder}: parameter {key} of {row['name']} is damaged", "run the flow again")
+                raise UserError(
+                    f"{folder}: parameter {key} of {row['name']} is damaged", "run the flow again"
+                )
             params[key] = QuantParam(codes, FixedType.from_json(meta["type"]))
         cast = Cast(FixedType.from_json(row["type"]), Rounding(row["rounding"]), Overflow(row["overflow"]))
         nodes.append(
             QuantNode(
-                row["name"], row["op"], tuple(row["inputs"]), tuple(row["shape"]), cast, row["attrs"], params,
+                row["name"],
+                row["op"],
+                tuple(row["inputs"]),
+                tuple(row["shape"]),
+                cast,
+                row["attrs"],
+                params,
                 row["reuse_factor"],
             )
         )

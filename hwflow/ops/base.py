@@ -6,6 +6,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from math import gcd
 from typing import Any, ClassVar
 
@@ -85,8 +86,12 @@ class Window:
 
     def needed(self) -> np.ndarray[Any, np.dtype[np.int64]]:
         """Running number of the last pixel each window position needs (raster order)."""
-        rows = np.minimum(np.arange(self.out_h) * self.stride_h - self.pad_top + self.kernel_h - 1, self.in_h - 1)
-        cols = np.minimum(np.arange(self.out_w) * self.stride_w - self.pad_left + self.kernel_w - 1, self.in_w - 1)
+        rows = np.minimum(
+            np.arange(self.out_h) * self.stride_h - self.pad_top + self.kernel_h - 1, self.in_h - 1
+        )
+        cols = np.minimum(
+            np.arange(self.out_w) * self.stride_w - self.pad_left + self.kernel_w - 1, self.in_w - 1
+        )
         return (rows[:, None] * self.in_w + cols[None, :]).ravel().astype(np.int64)
 
     def first(self) -> np.ndarray[Any, np.dtype[np.int64]]:
@@ -231,7 +236,12 @@ class OpSpec(ABC):
 
     @abstractmethod
     def instance(
-        self, node: QuantNode, inputs: Sequence[QuantNode], ranges: Sequence[Interval], folding: Folding, pixels: int
+        self,
+        node: QuantNode,
+        inputs: Sequence[QuantNode],
+        ranges: Sequence[Interval],
+        folding: Folding,
+        pixels: int,
     ) -> Instance | None:
         """The module instance, or None where the node is only wires.
 
@@ -248,6 +258,11 @@ class OpSpec(ABC):
         pixels : int
             Capacity of the line buffer, where there is one.
         """
+
+    def cases(self) -> tuple[Case, ...]:
+        """Parameter points of the generic suites: what ``cases()`` in the operation's ``cases.py`` gives."""
+        points: tuple[Case, ...] = import_module(f"{type(self).__module__}.cases").cases()
+        return points
 
 
 _ROUNDING = ("TRN", "TRN_ZERO", "RND", "RND_ZERO", "RND_INF", "RND_MIN_INF", "RND_CONV")

@@ -23,7 +23,9 @@ def precision_cast(precision: Any, where: str) -> Cast:
     """
     text = str(precision)
     if not text.startswith(("ap_fixed", "ap_ufixed", "ap_int", "ap_uint", "fixed", "ufixed", "int", "uint")):
-        raise UnsupportedLayerError([f"{where}: type {text} is not fixed point"], "give it an ap_fixed precision")
+        raise UnsupportedLayerError(
+            [f"{where}: type {text} is not fixed point"], "give it an ap_fixed precision"
+        )
     return Cast.parse(text)
 
 

@@ -62,11 +62,8 @@ def predict_exact(
     with _floatx64():
         twin = _widened(model)
         probe = tf.keras.Model(twin.inputs, [twin.get_layer(name).output for name in names])
-        run = tf.function(lambda batch: tf.nest.flatten(probe(batch, training=False)))
-        parts = [
-            [part.numpy() for part in run(tf.constant(x[start : start + batch_size], tf.float64))]
-            for start in range(0, len(x), batch_size)
-        ]
+        batches = (tf.constant(x[i : i + batch_size], tf.float64) for i in range(0, len(x), batch_size))
+        parts = [[part.numpy() for part in tf.nest.flatten(probe(b, training=False))] for b in batches]
     columns = zip(*parts, strict=True)
     return {name: np.concatenate(column) for name, column in zip(names, columns, strict=True)}
 
@@ -88,9 +85,15 @@ def _widened(model: tf.keras.Model) -> tf.keras.Model:
     """The same model with float64 layers."""
     import tensorflow as tf
 
-    twin = tf.keras.models.clone_model(model, clone_function=_widened_layer)
-    for layer, original in zip(twin.layers, model.layers, strict=True):
-        layer.set_weights([weight.astype(np.float64) for weight in original.get_weights()])
+    # cloning would keep float32 inputs
+    inputs = [
+        tf.keras.Input(batch_shape=tensor.shape, dtype="float64", name=tensor._keras_history.layer.name)
+        for tensor in model.inputs
+    ]
+    twin = tf.keras.models.clone_model(model, input_tensors=inputs, clone_function=_widened_layer)
+    for original in model.layers:
+        weights = [weight.astype(np.float64) for weight in original.get_weights()]
+        twin.get_layer(original.name).set_weights(weights)
     return twin
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,7 +119,17 @@ class RtlSimulator:
             self.interface["top"],
             cache=cache_dir("verilator"),
             log=self.log,
-            flags=[*FAST, "--unroll-count", "4096", "--unroll-stmts", "1000000", "+define+HWF_TAPS", "-Wno-fatal", "-CFLAGS", f"-DHWF_OUT_BYTES={out_bytes}"],
+            flags=[
+                *FAST,
+                "--unroll-count",
+                "4096",
+                "--unroll-stmts",
+                "1000000",
+                "+define+HWF_TAPS",
+                "-Wno-fatal",
+                "-CFLAGS",
+                f"-DHWF_OUT_BYTES={out_bytes}",
+            ],
         )
 
     def run(
@@ -130,7 +140,6 @@ class RtlSimulator:
         idle: int = 0,
         stall: int = 0,
         seed: int = 1,
-        progress: Callable[[int], None] | None = None,
     ) -> RtlResult:
         """Simulate frames, split evenly over processes.
 
@@ -144,8 +153,6 @@ class RtlSimulator:
             Shares of cycles, in 1/1000, without input offered and without output taken.
         seed : int
             Seed of the stall patterns.
-        progress : callable, optional
-            Called with the number of frames of each finished process.
 
         Raises
         ------
@@ -159,10 +166,7 @@ class RtlSimulator:
         def one(job: tuple[int, Codes]) -> tuple[Codes, dict[str, Any]]:
             index, part = job
             with tempfile.TemporaryDirectory(prefix="hwflow-sim-") as work:
-                result = self._simulate(part, Path(work), idle, stall, seed + index, [])
-            if progress is not None:
-                progress(part.shape[0])
-            return result
+                return self._simulate(part, Path(work), idle, stall, seed + index, [])
 
         with ThreadPoolExecutor(max_workers=len(parts)) as pool:
             results = list(pool.map(one, enumerate(parts)))

@@ -29,7 +29,12 @@ class ActivationOp(OpSpec):
                 [f"layer {name!r}: activation {function!r} has no hardware yet"], "use linear, relu or PReLU"
             )
         return QuantNode(
-            name, self.name, (inputs[0].name,), output_shape(layer), result_cast(layer), {"function": function}
+            name,
+            self.name,
+            (inputs[0].name,),
+            output_shape(layer),
+            result_cast(layer),
+            {"function": function},
         )
 
     def interval(self, node: QuantNode, inputs: Sequence[Interval]) -> Interval:
@@ -46,7 +51,12 @@ class ActivationOp(OpSpec):
         return Folding(in_lanes=lanes[0], out_lanes=lanes[0], cycles=node.channels // lanes[0], latency=1)
 
     def instance(
-        self, node: QuantNode, inputs: Sequence[QuantNode], ranges: Sequence[Interval], folding: Folding, pixels: int
+        self,
+        node: QuantNode,
+        inputs: Sequence[QuantNode],
+        ranges: Sequence[Interval],
+        folding: Folding,
+        pixels: int,
     ) -> Instance | None:
         parameters: dict[str, int | Memory] = {
             "Lanes": folding.out_lanes,

@@ -9,7 +9,16 @@ from typing import Any, ClassVar
 from hwflow.errors import UnsupportedLayerError
 from hwflow.ir.graph import QuantNode
 from hwflow.numerics.fixed import Codes, FixedType
-from hwflow.ops.base import Folding, Instance, Interval, Memory, OpSpec, align, cast_parameters, grid_parameters
+from hwflow.ops.base import (
+    Folding,
+    Instance,
+    Interval,
+    Memory,
+    OpSpec,
+    align,
+    cast_parameters,
+    grid_parameters,
+)
 from hwflow.ops.lowering import output_shape, result_cast
 
 
@@ -47,7 +56,12 @@ class AddOp(OpSpec):
         return Folding(in_lanes=width, out_lanes=width, cycles=node.channels // width, latency=1)
 
     def instance(
-        self, node: QuantNode, inputs: Sequence[QuantNode], ranges: Sequence[Interval], folding: Folding, pixels: int
+        self,
+        node: QuantNode,
+        inputs: Sequence[QuantNode],
+        ranges: Sequence[Interval],
+        folding: Folding,
+        pixels: int,
     ) -> Instance | None:
         parameters: dict[str, int | Memory] = {"Lanes": folding.out_lanes}
         parameters |= grid_parameters("A", inputs[0].type) | grid_parameters("B", inputs[1].type)

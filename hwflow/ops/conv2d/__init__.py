@@ -90,7 +90,11 @@ class Conv2dOp(OpSpec):
         _, simd = dense_folding(n_in, n_out, node.reuse_factor)
         channels = inputs[0].channels
         if channels % simd:
-            legal = [rf for rf in range(n_in // channels, n_in + 1) if n_in % rf == 0 and channels % (n_in // rf) == 0]
+            legal = [
+                rf
+                for rf in range(n_in // channels, n_in + 1)
+                if n_in % rf == 0 and channels % (n_in // rf) == 0
+            ]
             legal += [n_in * k for k in range(2, n_out + 1) if n_out % k == 0]
             return [
                 f"layer {node.name!r}: ReuseFactor {node.reuse_factor} needs {simd} inputs a cycle, which do not "
@@ -99,7 +103,12 @@ class Conv2dOp(OpSpec):
         return []
 
     def instance(
-        self, node: QuantNode, inputs: Sequence[QuantNode], ranges: Sequence[Interval], folding: Folding, pixels: int
+        self,
+        node: QuantNode,
+        inputs: Sequence[QuantNode],
+        ranges: Sequence[Interval],
+        folding: Folding,
+        pixels: int,
     ) -> Instance | None:
         matrix = self._matrix(node)
         folds = node.channels // folding.pe
@@ -110,7 +119,11 @@ class Conv2dOp(OpSpec):
             .reshape(folds * synapse_folds, folding.pe * folding.simd)
         )
         acc = self._accumulator(node, ranges[0])
-        parameters: dict[str, int | Memory] = {"InC": inputs[0].channels, "OutC": node.channels, "Simd": folding.simd}
+        parameters: dict[str, int | Memory] = {
+            "InC": inputs[0].channels,
+            "OutC": node.channels,
+            "Simd": folding.simd,
+        }
         parameters |= window_parameters(node, pixels)
         return Instance("hwf_conv2d", parameters | unit_parameters(node, inputs[0], acc, folding, words))
 

@@ -28,8 +28,13 @@ class DenseOp(OpSpec):
     def lower(self, layer: Any, name: str, inputs: Sequence[QuantNode]) -> QuantNode:
         shape = output_shape(layer)
         n_in = int(layer.get_attr("n_in"))
-        params = {"weight": parameter(layer, "weight", (n_in, shape[-1])), "bias": bias_or_zero(layer, shape[-1])}
-        return QuantNode(name, self.name, (inputs[0].name,), shape, result_cast(layer), {}, params, reuse_factor(layer))
+        params = {
+            "weight": parameter(layer, "weight", (n_in, shape[-1])),
+            "bias": bias_or_zero(layer, shape[-1]),
+        }
+        return QuantNode(
+            name, self.name, (inputs[0].name,), shape, result_cast(layer), {}, params, reuse_factor(layer)
+        )
 
     def _accumulator(self, node: QuantNode, x: Interval) -> tuple[Codes, Codes]:
         return accumulator(node.params["weight"].codes, Interval(x.low[:, None], x.high[:, None], x.frac))
@@ -58,7 +63,12 @@ class DenseOp(OpSpec):
         )
 
     def instance(
-        self, node: QuantNode, inputs: Sequence[QuantNode], ranges: Sequence[Interval], folding: Folding, pixels: int
+        self,
+        node: QuantNode,
+        inputs: Sequence[QuantNode],
+        ranges: Sequence[Interval],
+        folding: Folding,
+        pixels: int,
     ) -> Instance | None:
         weight = node.params["weight"].codes
         n_in, n_out = weight.shape
@@ -68,6 +78,11 @@ class DenseOp(OpSpec):
             .transpose(2, 0, 3, 1)
             .reshape(folds * synapse_folds, folding.pe * folding.simd)
         )
-        parameters: dict[str, int | Memory] = {"InC": n_in, "OutC": n_out, "Simd": folding.simd, "Pixels": pixels}
+        parameters: dict[str, int | Memory] = {
+            "InC": n_in,
+            "OutC": n_out,
+            "Simd": folding.simd,
+            "Pixels": pixels,
+        }
         acc = self._accumulator(node, ranges[0])
         return Instance("hwf_conv2d", parameters | unit_parameters(node, inputs[0], acc, folding, words))

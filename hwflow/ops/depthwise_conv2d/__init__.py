@@ -82,12 +82,23 @@ class DepthwiseConv2dOp(OpSpec):
         return []
 
     def instance(
-        self, node: QuantNode, inputs: Sequence[QuantNode], ranges: Sequence[Interval], folding: Folding, pixels: int
+        self,
+        node: QuantNode,
+        inputs: Sequence[QuantNode],
+        ranges: Sequence[Interval],
+        folding: Folding,
+        pixels: int,
     ) -> Instance | None:
         matrix = self._matrix(node)
         kernel, channels = matrix.shape
-        words = matrix.reshape(kernel, channels // folding.pe, folding.pe).transpose(1, 0, 2).reshape(-1, folding.pe)
+        words = (
+            matrix.reshape(kernel, channels // folding.pe, folding.pe)
+            .transpose(1, 0, 2)
+            .reshape(-1, folding.pe)
+        )
         acc = self._accumulator(node, ranges[0])
         parameters: dict[str, int | Memory] = {"C": channels}
         parameters |= window_parameters(node, pixels)
-        return Instance("hwf_depthwise_conv2d", parameters | unit_parameters(node, inputs[0], acc, folding, words))
+        return Instance(
+            "hwf_depthwise_conv2d", parameters | unit_parameters(node, inputs[0], acc, folding, words)
+        )

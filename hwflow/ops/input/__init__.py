@@ -38,6 +38,11 @@ class InputOp(OpSpec):
         return Folding(in_lanes=0, out_lanes=width, cycles=node.channels // width, latency=0)
 
     def instance(
-        self, node: QuantNode, inputs: Sequence[QuantNode], ranges: Sequence[Interval], folding: Folding, pixels: int
+        self,
+        node: QuantNode,
+        inputs: Sequence[QuantNode],
+        ranges: Sequence[Interval],
+        folding: Folding,
+        pixels: int,
     ) -> Instance | None:
         return None

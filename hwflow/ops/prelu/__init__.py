@@ -60,7 +60,12 @@ class PreluOp(OpSpec):
         return []
 
     def instance(
-        self, node: QuantNode, inputs: Sequence[QuantNode], ranges: Sequence[Interval], folding: Folding, pixels: int
+        self,
+        node: QuantNode,
+        inputs: Sequence[QuantNode],
+        ranges: Sequence[Interval],
+        folding: Folding,
+        pixels: int,
     ) -> Instance | None:
         slope = node.params["slope"]
         width = signed_width(int(slope.codes.min()), int(slope.codes.max()))

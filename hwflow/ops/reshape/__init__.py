@@ -39,6 +39,11 @@ class ReshapeOp(OpSpec):
         return Folding(in_lanes=lanes[0], out_lanes=lanes[0], cycles=node.channels // lanes[0], latency=0)
 
     def instance(
-        self, node: QuantNode, inputs: Sequence[QuantNode], ranges: Sequence[Interval], folding: Folding, pixels: int
+        self,
+        node: QuantNode,
+        inputs: Sequence[QuantNode],
+        ranges: Sequence[Interval],
+        folding: Folding,
+        pixels: int,
     ) -> Instance | None:
         return None

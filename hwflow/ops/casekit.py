@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Building nodes by hand: the parameter points of the operations and the random graphs of the property tests."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from hwflow.ir.graph import QuantGraph, QuantNode, QuantParam
+from hwflow.numerics.fixed import Cast, Codes, FixedType, Overflow, Rounding
+from hwflow.ops.base import Case
+
+Pair = int | tuple[int, int]
+
+
+def grid(width: int, frac: int, *, signed: bool = True) -> FixedType:
+    """A fixed-point grid, signed by default."""
+    return FixedType(signed, width, frac)
+
+
+def quantizer(width: int, frac: int, *, signed: bool = True) -> Cast:
+    """The cast of a quantized activation: round half to even, saturate."""
+    return Cast(FixedType(signed, width, frac), Rounding.RND_CONV, Overflow.SAT)
+
+
+def random_codes(rng: np.random.Generator, shape: Sequence[int], type_: FixedType) -> Codes:
+    """Uniform codes of a grid; the first two are its smallest and its largest."""
+    low, high = type_.range()
+    codes = rng.integers(low, high, tuple(shape), dtype=np.int64, endpoint=True)
+    codes.flat[:2] = (low, high)[: codes.size]
+    return codes
+
+
+def random_param(rng: np.random.Generator, shape: Sequence[int], type_: FixedType) -> QuantParam:
+    """A constant tensor of :func:`random_codes`."""
+    return QuantParam(random_codes(rng, shape, type_), type_)
+
+
+def tensor(shape: Sequence[int], type_: FixedType, name: str = "x0") -> QuantNode:
+    """An input node."""
+    return QuantNode(name, "input", (), tuple(shape), Cast(type_))
+
+
+def _pair(value: Pair) -> tuple[int, int]:
+    return value if isinstance(value, tuple) else (value, value)
+
+
+def window_attrs(source: QuantNode, kernel: Pair, stride: Pair = 1, *, same: bool = True) -> dict[str, int]:
+    """Window attributes under Keras' ``same`` or ``valid`` padding."""
+    attrs: dict[str, int] = {}
+    sizes, kernels, strides = source.shape[:2], _pair(kernel), _pair(stride)
+    for axis, pad, size, taps, step in zip("hw", ("top", "left"), sizes, kernels, strides, strict=True):
+        out = -(-size // step) if same else (size - taps) // step + 1
+        before = max((out - 1) * step + taps - size, 0) // 2 if same else 0
+        attrs |= {f"in_{axis}": size, f"out_{axis}": out, f"kernel_{axis}": taps, f"stride_{axis}": step}
+        attrs[f"pad_{pad}"] = before
+    return attrs
+
+
+def conv2d(
+    rng: np.random.Generator,
+    source: QuantNode,
+    channels: int,
+    attrs: dict[str, int],
+    cast: Cast,
+    *,
+    weight: FixedType,
+    bias: FixedType,
+    reuse: int,
+    name: str = "y",
+) -> QuantNode:
+    """A convolution with random parameters."""
+    kernel = (attrs["kernel_h"], attrs["kernel_w"], source.channels, channels)
+    params = {"weight": random_param(rng, kernel, weight), "bias": random_param(rng, (channels,), bias)}
+    shape = (attrs["out_h"], attrs["out_w"], channels)
+    return QuantNode(name, "conv2d", (source.name,), shape, cast, attrs, params, reuse)
+
+
+def depthwise_conv2d(
+    rng: np.random.Generator,
+    source: QuantNode,
+    attrs: dict[str, int],
+    cast: Cast,
+    *,
+    weight: FixedType,
+    bias: FixedType,
+    reuse: int,
+    name: str = "y",
+) -> QuantNode:
+    """A depthwise convolution with random parameters."""
+    channels = source.channels
+    kernel = (attrs["kernel_h"], attrs["kernel_w"], channels)
+    params = {"weight": random_param(rng, kernel, weight), "bias": random_param(rng, (channels,), bias)}
+    shape = (attrs["out_h"], attrs["out_w"], channels)
+    return QuantNode(name, "depthwise_conv2d", (source.name,), shape, cast, attrs, params, reuse)
+
+
+def dense(
+    rng: np.random.Generator,
+    source: QuantNode,
+    outputs: int,
+    cast: Cast,
+    *,
+    weight: FixedType,
+    bias: FixedType,
+    reuse: int,
+    name: str = "y",
+) -> QuantNode:
+    """A fully connected layer with random parameters."""
+    params = {
+        "weight": random_param(rng, (source.channels, outputs), weight),
+        "bias": random_param(rng, (outputs,), bias),
+    }
+    return QuantNode(name, "dense", (source.name,), (outputs,), cast, {}, params, reuse)
+
+
+def activation(source: QuantNode, cast: Cast, function: str = "linear", name: str = "y") -> QuantNode:
+    """A linear or rectified activation."""
+    return QuantNode(name, "activation", (source.name,), source.shape, cast, {"function": function})
+
+
+def prelu(
+    rng: np.random.Generator, source: QuantNode, cast: Cast, slope: FixedType, name: str = "y"
+) -> QuantNode:
+    """A parametric rectifier with random slopes."""
+    params = {"slope": random_param(rng, (source.channels,), slope)}
+    return QuantNode(name, "prelu", (source.name,), source.shape, cast, {}, params)
+
+
+def add(a: QuantNode, b: QuantNode, cast: Cast, name: str = "y") -> QuantNode:
+    """A sum of two tensors."""
+    return QuantNode(name, "add", (a.name, b.name), a.shape, cast)
+
+
+def reshape(source: QuantNode, shape: Sequence[int], name: str = "y") -> QuantNode:
+    """The same values under another shape."""
+    return QuantNode(name, "reshape", (source.name,), tuple(shape), source.cast)
+
+
+def case_graph(case: Case) -> QuantGraph:
+    """The graph that holds a case's node alone."""
+    return QuantGraph(f"case_{case.node.op}", (*case.inputs, case.node), (case.node.name,))

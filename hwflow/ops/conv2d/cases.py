@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Parameter points of the convolution."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hwflow.numerics.fixed import Cast, FixedType, Overflow, Rounding
+from hwflow.ops.base import Case
+from hwflow.ops.casekit import Pair, conv2d, grid, quantizer, tensor, window_attrs
+
+_X8 = grid(8, 4)
+_W8 = grid(8, 7)
+_Y8 = quantizer(8, 3)
+
+
+def cases() -> tuple[Case, ...]:
+    """Kernels, strides, paddings, foldings and number formats, corners included."""
+    rng = np.random.default_rng(2)
+
+    def case(
+        name: str,
+        shape: tuple[int, int, int],
+        channels: int,
+        kernel: Pair,
+        reuse: int,
+        *,
+        stride: Pair = 1,
+        same: bool = True,
+        x: FixedType = _X8,
+        weight: FixedType = _W8,
+        bias: FixedType | None = None,
+        cast: Cast = _Y8,
+    ) -> Case:
+        source = tensor(shape, x)
+        bias = bias or grid(10, x.frac + weight.frac - 2)
+        attrs = window_attrs(source, kernel, stride, same=same)
+        node = conv2d(rng, source, channels, attrs, cast, weight=weight, bias=bias, reuse=reuse)
+        return Case(name, node, (source,))
+
+    return (
+        # Folding: reuse factor below, at and above the inputs of one output.
+        case("same3-rf9", (5, 6, 3), 4, 3, 9),
+        case("same3-rf27", (5, 6, 3), 4, 3, 27),
+        case("same3-rf54", (5, 6, 3), 4, 3, 54),
+        case("same3-rf108", (4, 4, 3), 4, 3, 108),
+        case("point-rf2", (4, 5, 6), 4, 1, 2),
+        case("point-rf6", (4, 5, 6), 4, 1, 6),
+        case("point-rf12", (4, 5, 6), 4, 1, 12),
+        case("point-rf1", (3, 4, 2), 3, 1, 1),
+        # Geometry: strides, valid padding, kernels larger than the frame, steps larger than the kernel.
+        case("same3-s2", (7, 6, 4), 6, 3, 18, stride=2),
+        case("same3-s2-even", (8, 8, 2), 4, 3, 36, stride=2),
+        case("valid3", (6, 5, 3), 2, 3, 27, same=False),
+        case("valid3-s2", (8, 7, 3), 2, 3, 27, same=False, stride=2),
+        case("same5", (6, 7, 2), 3, 5, 25),
+        case("valid5-s3", (9, 10, 1), 2, 5, 50, same=False, stride=3),
+        case("point-s2", (5, 6, 4), 4, 1, 4, stride=2),
+        case("valid2-s3", (7, 8, 2), 3, 2, 8, same=False, stride=3),
+        case("rectangle", (6, 9, 2), 3, (3, 1), 6, stride=(1, 2)),
+        case("one-pixel", (1, 1, 4), 4, 3, 9),
+        case("two-pixels", (2, 2, 2), 2, 3, 36),
+        # Channels and number formats.
+        case("odd-channels", (4, 5, 5), 7, 3, 9),
+        case("odd-channels-rf315", (4, 4, 5), 7, 3, 315),
+        case("unsigned", (4, 5, 3), 4, 3, 27, x=grid(8, 8, signed=False), cast=quantizer(6, 3, signed=False)),
+        case("binary", (4, 5, 4), 4, 3, 9, x=grid(1, 0, signed=False), weight=grid(1, 0, signed=False),
+             bias=grid(4, 0), cast=Cast(grid(8, 0))),
+        case("ternary", (4, 5, 4), 4, 3, 9, weight=grid(2, 0), cast=Cast(grid(6, 2), Rounding.TRN, Overflow.WRAP)),
+        case("negative-frac", (4, 5, 3), 4, 3, 27, x=grid(6, -2), weight=grid(4, -1), bias=grid(6, -5),
+             cast=quantizer(8, -6)),
+        case("fine-bias", (4, 5, 3), 4, 3, 27, bias=grid(20, 16), cast=Cast(grid(28, 16))),
+        case("wide", (3, 4, 2), 3, 3, 18, x=grid(16, 20), weight=grid(18, 3), bias=grid(24, 10),
+             cast=Cast(grid(44, 23))),
+    )  # fmt: skip

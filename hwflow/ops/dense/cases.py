@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Parameter points of the fully connected layer."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hwflow.numerics.fixed import Cast, FixedType
+from hwflow.ops.base import Case
+from hwflow.ops.casekit import dense, grid, quantizer, tensor
+
+
+def cases() -> tuple[Case, ...]:
+    """Reuse factors below, at and above the inputs; unsigned and very narrow operands."""
+    rng = np.random.default_rng(4)
+
+    def case(
+        name: str,
+        inputs: int,
+        outputs: int,
+        reuse: int,
+        x: FixedType | None = None,
+        weight: FixedType | None = None,
+        cast: Cast | None = None,
+    ) -> Case:
+        source = tensor((inputs,), x or grid(8, 4))
+        weight = weight or grid(6, 5)
+        bias = grid(8, source.type.frac + weight.frac)
+        node = dense(rng, source, outputs, cast or quantizer(8, 2), weight=weight, bias=bias, reuse=reuse)
+        return Case(name, node, (source,))
+
+    return (
+        case("rf1", 8, 6, 1),
+        case("rf4", 8, 6, 4),
+        case("rf8", 8, 6, 8),
+        case("rf16", 8, 6, 16),
+        case("rf48", 8, 6, 48),
+        case("odd", 5, 7, 35),
+        case("one-output", 9, 1, 3),
+        case("one-input", 1, 4, 1),
+        case("unsigned", 6, 4, 12, grid(4, 0, signed=False), grid(2, 0), Cast(grid(9, 0))),
+    )

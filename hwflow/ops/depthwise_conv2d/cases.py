@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Parameter points of the depthwise convolution."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hwflow.numerics.fixed import Cast, FixedType, Overflow, Rounding
+from hwflow.ops.base import Case
+from hwflow.ops.casekit import Pair, depthwise_conv2d, grid, quantizer, tensor, window_attrs
+
+_X8 = grid(8, 4)
+_W8 = grid(8, 7)
+
+
+def cases() -> tuple[Case, ...]:
+    """Local and global kernels, strides, channel groups, number formats."""
+    rng = np.random.default_rng(3)
+
+    def case(
+        name: str,
+        shape: tuple[int, int, int],
+        kernel: Pair,
+        reuse: int,
+        *,
+        stride: Pair = 1,
+        same: bool = True,
+        x: FixedType = _X8,
+        weight: FixedType = _W8,
+        cast: Cast | None = None,
+    ) -> Case:
+        source = tensor(shape, x)
+        attrs = window_attrs(source, kernel, stride, same=same)
+        bias = grid(10, x.frac + weight.frac - 1)
+        cast = cast or quantizer(8, 3)
+        return Case(
+            name, depthwise_conv2d(rng, source, attrs, cast, weight=weight, bias=bias, reuse=reuse), (source,)
+        )
+
+    return (
+        case("same3-rf9", (5, 6, 4), 3, 9),
+        case("same3-rf18", (5, 6, 4), 3, 18),
+        case("same3-rf36", (5, 6, 4), 3, 36),
+        case("same3-s2", (7, 6, 4), 3, 18, stride=2),
+        case("same3-s2-even", (8, 8, 2), 3, 9, stride=2),
+        case("valid3", (5, 6, 3), 3, 9, same=False),
+        case("global", (4, 4, 6), 4, 32, same=False),
+        case("global-rf96", (4, 4, 6), 4, 96, same=False),
+        case("odd-channels", (4, 5, 5), 3, 45),
+        case("rectangle", (5, 6, 3), (1, 3), 3),
+        case("point", (3, 4, 4), 1, 1),
+        case("one-pixel", (1, 1, 4), 3, 18),
+        case("unsigned", (4, 5, 3), 3, 9, x=grid(5, 2, signed=False), weight=grid(3, 1)),
+        case("negative-frac", (4, 5, 3), 3, 9, x=grid(6, -3), weight=grid(4, -2),
+             cast=Cast(grid(7, -8), Rounding.RND, Overflow.SAT_SYM)),
+        case("exact", (4, 5, 2), 3, 9, cast=Cast(grid(24, 11))),
+    )  # fmt: skip

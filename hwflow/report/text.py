@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Numbers and formats as people read them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+NONE = "–"
+_PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+
+
+def grouped(value: float | None) -> str:
+    """A count with thousands separators.
+
+    Examples
+    --------
+    >>> grouped(1292992)
+    '1,292,992'
+    """
+    return NONE if value is None else f"{value:,.0f}"
+
+
+def compact(value: float | None) -> str:
+    """A large count in three or four digits.
+
+    Examples
+    --------
+    >>> compact(233_800_000), compact(576), compact(12_544)
+    ('234 M', '576', '12.5 k')
+    """
+    if value is None:
+        return NONE
+    for scale, prefix in _PREFIXES:
+        if abs(value) >= scale:
+            return f"{significant(value / scale)} {prefix}"
+    return f"{value:.0f}"
+
+
+def significant(value: float) -> str:
+    """Three digits, or all of the integer part.
+
+    Examples
+    --------
+    >>> significant(1.2345), significant(412.8), significant(0.00123), significant(3981.2)
+    ('1.23', '413', '0.00123', '3,981')
+    """
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def seconds(value: float | None) -> str:
+    """A duration.
+
+    Examples
+    --------
+    >>> seconds(0.042), seconds(2.53), seconds(74.2), seconds(3725.0)
+    ('42 ms', '2.53 s', '1 min 14 s', '1 h 2 min')
+    """
+    if value is None:
+        return NONE
+    if value < 1:
+        return f"{value * 1e3:.3g} ms"
+    if value < 60:
+        return f"{value:.3g} s"
+    whole = round(value)
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def percent(share: float | None, digits: int = 1) -> str:
+    """A share of one.
+
+    Examples
+    --------
+    >>> percent(0.9934, 2)
+    '99.34 %'
+    """
+    return NONE if share is None else f"{share * 100:.{digits}f} %"
+
+
+def shape(axes: Sequence[int]) -> str:
+    """A tensor's shape.
+
+    Examples
+    --------
+    >>> shape([112, 112, 3])
+    '112×112×3'
+    """
+    return "×".join(map(str, axes))
+
+
+def grid(parts: tuple[int, int, int]) -> str:
+    """A fixed-point type from its JSON form, (signed, width, fractional bits).
+
+    Examples
+    --------
+    >>> grid((1, 8, 7)), grid((0, 8, 5))
+    ('fixed<8,1>', 'ufixed<8,3>')
+    """
+    signed, width, frac = parts
+    return f"{'' if signed else 'u'}fixed<{width},{width - frac}>"
+
+
+def plural(count: int, noun: str) -> str:
+    """A count with its noun.
+
+    Examples
+    --------
+    >>> plural(1, "frame"), plural(1536, "value")
+    ('1 frame', '1,536 values')
+    """
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
