@@ -16,7 +16,7 @@ import hwflow
 from hwflow.cli.app import app
 from hwflow.errors import BudgetError, ConfigError, HwflowError, ToolError, VerificationError
 from hwflow.flow.runner import Step
-from hwflow.records import Metric
+from hwflow.records import Metric, RungRecord, write_records
 from hwflow.tools import versions
 
 Write = Callable[[str, str], Path]
@@ -59,7 +59,7 @@ def test_version_and_help_of_the_installed_program() -> None:
     done = hwflow_command("--help")
     seconds = time.monotonic() - start
     assert done.returncode == 0
-    for command in ("run", "check", "models", "doctor"):
+    for command in ("run", "check", "verify", "report", "models", "doctor"):
         assert command in done.stdout
     assert seconds < 5  # about 0.2 s on an idle machine
     assert hwflow_command("--version").stdout == f"hwflow {hwflow.__version__}\n"
@@ -141,6 +141,45 @@ def test_two_runs_leave_equal_files(write: Write, tmp_path: Path, one_step: Any)
         assert invoke("run", path, "--out", tmp_path / name).exit_code == 0
     for name in ("metrics.json", "x", ".steps/x.metrics.json"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_verify_shows_every_comparison(write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def body(context: Any) -> None:
+        rung = RungRecord(
+            rung="rtl", scope="output", frames=2, values=10, mismatches=3, first_difference="fc1[0, 4]"
+        )
+        write_records(context.run_dir / "verify.json", [rung])
+        context.fail_at_end(VerificationError("rtl differs"))
+
+    steps = [Step(name, body, lambda context: 0, outputs=("verify.json",)) for name in ("verify",)]
+    monkeypatch.setattr("hwflow.flow.steps.STEPS", tuple(steps))
+    result = invoke("verify", write("design.yaml", DESIGN), "--out", tmp_path / "run")
+    assert result.exit_code == 3
+    assert "rtl differs" in result.stderr
+    assert "fc1[0, 4]" in result.stdout
+    report = json.loads(
+        invoke("verify", tmp_path / "design.yaml", "--out", tmp_path / "run", "--json").stdout
+    )
+    assert (report["ok"], report["rungs"][0]["mismatches"]) == (False, 3)
+
+
+def test_report_renders_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hwflow.report.render.render_report", lambda folder: folder / "report.html")
+    path = tmp_path / "report.html"
+    assert invoke("report", tmp_path).stdout.replace("\n", "") == str(path)
+    assert json.loads(invoke("report", tmp_path, "--json").stdout) == {"report": str(path)}
+
+
+def test_report_of_what_is_no_run(tmp_path: Path) -> None:
+    assert invoke("report", tmp_path).exit_code == 1
+    assert invoke("report", tmp_path / "missing").exit_code == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_step_is_known_to_the_preflight_check() -> None:
+    from hwflow.flow.steps import STEPS
+
+    assert [step.name for step in STEPS if step.name not in versions.ALL_STEPS] == []
 
 
 def test_doctor(monkeypatch: pytest.MonkeyPatch) -> None:

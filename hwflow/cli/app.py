@@ -10,7 +10,7 @@ import typer
 
 import hwflow
 from hwflow import log
-from hwflow.cli import check, doctor, models, run
+from hwflow.cli import check, doctor, models, report, run, verify
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -21,6 +21,8 @@ app = typer.Typer(
     epilog="Exit codes: 0 ok, 1 wrong input, 2 usage, 3 mismatch, 4 tool failure, 5 over budget, 70 fault.",
 )
 app.command("run")(run.run)
+app.command("verify")(verify.verify)
+app.command("report")(report.report)
 app.command("check")(check.check)
 app.add_typer(models.app, name="models")
 app.command("doctor")(doctor.doctor)

@@ -42,23 +42,7 @@ def run(
     Steps whose inputs have not changed are left out. The run folder holds the C++ project, the
     SystemVerilog, all figures (metrics.json) and the report (report.html).
     """
-    from hwflow.config.load import load_config
-    from hwflow.flow.runner import Flow
-    from hwflow.flow.steps import STEPS
-
-    design = load_config(config)
-    with ExitStack() as stack:
-        result = Flow(STEPS).run(
-            design,
-            config_path=config,
-            out=out or Path("runs") / config.stem,
-            first=first,
-            last=last,
-            fresh=fresh,
-            trust=trust,
-            argv=sys.argv[1:],
-            progress=_progress(stack),
-        )
+    result = execute(config, out, first=first, last=last, fresh=fresh, trust=trust)
     if as_json:
         emit_json(
             {
@@ -70,6 +54,35 @@ def run(
         )
     else:
         _show(result)
+
+
+def execute(
+    config: Path,
+    out: Path | None,
+    *,
+    first: str | None = None,
+    last: str | None = None,
+    fresh: bool = False,
+    trust: bool = False,
+) -> RunResult:
+    """Run the steps of a design with progress on stderr."""
+    from hwflow.config.load import load_config
+    from hwflow.flow.runner import Flow
+    from hwflow.flow.steps import STEPS
+
+    design = load_config(config)
+    with ExitStack() as stack:
+        return Flow(STEPS).run(
+            design,
+            config_path=config,
+            out=out or Path("runs") / config.stem,
+            first=first,
+            last=last,
+            fresh=fresh,
+            trust=trust,
+            argv=sys.argv[1:],
+            progress=_progress(stack),
+        )
 
 
 def _progress(stack: ExitStack) -> Progress:

@@ -15,7 +15,10 @@ from typing import Literal
 from hwflow.errors import ToolNotFoundError
 from hwflow.tools.runner import find_tool
 
-ALL_STEPS = ("model", "prepare", "convert", "golden", "hls", "csim", "emit", "rtlsim", "verify", "report")
+ALL_STEPS = (
+    *("model", "prepare", "convert", "golden", "qkeras", "faces"),
+    *("hls", "csim", "emit", "rtlsim", "verify", "report"),
+)
 _KERAS_STEPS = ALL_STEPS[:-1]
 
 
