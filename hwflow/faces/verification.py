@@ -127,7 +127,7 @@ def evaluate(
     accuracies, thresholds = [], []
     for train, test in StratifiedKFold(folds, shuffle=True, random_state=seed).split(scores, genuine):
         fpr, tpr, candidates = roc_curve(genuine[train], scores[train])
-        threshold = candidates[np.argmax(tpr - fpr)]
+        threshold = _with_margin(scores[train], candidates[1 + np.argmax((tpr - fpr)[1:])])
         accepted = scores[test] >= threshold
         accuracies.append((accepted[genuine[test]].mean() + (~accepted[~genuine[test]]).mean()) / 2)
         thresholds.append(threshold)
@@ -144,3 +144,9 @@ def evaluate(
         impostor_mean=float(scores[~genuine].mean()),
         impostor_std=float(scores[~genuine].std()),
     )
+
+
+def _with_margin(scores: Floats, threshold: float) -> float:
+    """Middle between a threshold, which is a score, and the next lower score."""
+    lower = scores[scores < threshold]
+    return float((threshold + lower.max(initial=-1)) / 2)

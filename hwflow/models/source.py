@@ -135,7 +135,27 @@ def _custom_objects() -> dict[str, Any]:
 
     objects: dict[str, Any] = {}
     _add_supported_quantized_objects(objects)
+    objects["QActivation"] = _activation_reader()
     return objects
+
+
+def _activation_reader() -> type:
+    """A class that reads stored ``QActivation`` layers.
+
+    QKeras' own leaves a quantizer in the .keras format as the dictionary it was stored as.
+    """
+    from qkeras import QActivation
+    from qkeras.quantizers import get_quantizer
+
+    class QActivationReader(QActivation):  # type: ignore[misc]
+        @classmethod
+        def from_config(cls, config: dict[str, Any]) -> QActivation:
+            activation = config["activation"]
+            if isinstance(activation, dict):
+                activation = get_quantizer({key: activation[key] for key in ("class_name", "config")})
+            return QActivation(**{**config, "activation": activation})
+
+    return QActivationReader
 
 
 def _refuse_code(config: Any, path: Path) -> None:

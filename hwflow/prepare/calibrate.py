@@ -46,7 +46,8 @@ def magnitudes(
         outputs = outputs_of(model, layers, inputs[start : start + _BATCH])
         for name, output in zip(layers, outputs, strict=True):
             values = np.abs(output).reshape(-1)
-            count = max(1, ceil(values.size // len(output) * len(inputs) * (1 - percentile / 100)))
+            total = values.size // len(output) * len(inputs)
+            count = max(1, round(total * (100 - percentile) / 100))
             largest[name] = _top(np.concatenate([largest.get(name, values[:0]), values]), count)
     return {name: float(largest[name].min()) for name in layers}
 
