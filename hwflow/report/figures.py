@@ -65,9 +65,9 @@ def workload(layers: Sequence[tuple[int, LayerRecord]]) -> Markup:
             ):
                 yield svg.bar(x, base - height, w, height, f"series-{colour[layer.op]}", title)
             if place % stride == 0:
-                yield svg.text(str(number), x + w / 2, count_base + 16, "middle")
+                yield svg.text(str(number), x + w / 2, count_base + 16, "middle", "index")
 
-    return svg.picture(width, count_base + 22, "Utilisation and multipliers of each layer", marks())
+    return svg.picture(width, count_base + 22, "Utilisation and multipliers of each layer", marks(), "wide")
 
 
 def similarity(matrix: Sequence[Sequence[float]], people: Sequence[int], name: str) -> Markup:
@@ -184,4 +184,4 @@ def steps(durations: Mapping[str, float]) -> Markup:
             yield svg.bar(left, y + 4, max(length, 1.5), pitch - 8, "series-0")
             yield svg.text(seconds(duration), left + length + 8, y + 17)
 
-    return svg.picture(width, pitch * len(durations), "Time of each step", marks())
+    return svg.picture(width, pitch * len(durations), "Time of each step", marks(), "wide")

@@ -99,7 +99,8 @@ def render_report(run_dir: Path) -> Path:
         lstrip_blocks=True,
     )
     environment.filters |= {
-        name: getattr(text, name) for name in ("compact", "grid", "grouped", "percent", "seconds", "shape")
+        name: getattr(text, name)
+        for name in ("breakable", "compact", "grid", "grouped", "percent", "seconds", "shape", "signed")
     }
     html = environment.get_template("report.html.j2").render(_page(run))
     target = run_dir / NAME
@@ -219,14 +220,14 @@ def _verdict(rungs: list[RungRecord], checks: list[Check], budget: list[Check]) 
         return Verdict("bad", "Not bit-exact", f"{detail}{f'; first difference: {where}' if where else ''}.")
     if not any(record.values for record in rungs):
         return Verdict("open", "Not verified", "Nothing was compared in this run.")
-    compared = f"{text.plural(sum(record.values for record in rungs), 'code')} compared, every one equal"
+    compared = f"{text.plural(sum(record.values for record in rungs), 'code')} compared exactly, all equal"
     if over:
         return Verdict("bad", "Bit-exact, but over budget", f"{compared}. Over budget: {', '.join(over)}.")
     if missing:
         return Verdict(
             "open", "Bit-exact as far as compared", f"{compared}. Not compared: {', '.join(missing)}."
         )
-    return Verdict("good", "Bit-exact", f"{compared}: no tolerance, no rounding of the comparison.")
+    return Verdict("good", "Bit-exact", f"{compared}.")
 
 
 def _key_figures(run: RunFiles) -> Iterator[Figure | None]:
@@ -301,9 +302,9 @@ def _accuracy(run: RunFiles) -> Iterator[Figure | None]:
     faces, cosine = run.faces, run.number("embedding.cosine_to_float.min")
     if faces:
         yield Figure(
-            "Face verification",
+            "Verification accuracy",
             text.percent(faces.accuracy_quantized, 2),
-            "right",
+            "",
             f"float network {text.percent(faces.accuracy_float, 2)}",
         )
         yield Figure(

@@ -25,7 +25,9 @@ def element(tag: str, *children: str, **attributes: str | float | None) -> Marku
     return Markup(f"<{tag}{''.join(parts)}>{inner}</{tag}>")  # noqa: S704 - every part is escaped above
 
 
-def picture(width: float, height: float, label: str, children: Iterable[str]) -> Markup:
+def picture(
+    width: float, height: float, label: str, children: Iterable[str], class_: str | None = None
+) -> Markup:
     """A whole drawing that fills the width it is given; ``label`` tells its content to a screen reader."""
     return element(
         "svg",
@@ -33,6 +35,7 @@ def picture(width: float, height: float, label: str, children: Iterable[str]) ->
         viewBox=f"0 0 {_value(width)} {_value(height)}",
         role="img",
         aria_label=label,
+        class_=class_,
     )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from markupsafe import Markup, escape
+
 NONE = "–"
 _PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
@@ -78,6 +80,17 @@ def percent(share: float | None, digits: int = 1) -> str:
     return NONE if share is None else f"{share * 100:.{digits}f} %"
 
 
+def signed(value: float, digits: int) -> str:
+    """A difference with its sign.
+
+    Examples
+    --------
+    >>> signed(-0.2134, 2), signed(0.5, 1)
+    ('−0.21', '+0.5')
+    """
+    return f"{value:+.{digits}f}".replace("-", "−")
+
+
 def shape(axes: Sequence[int]) -> str:
     """A tensor's shape.
 
@@ -110,3 +123,14 @@ def plural(count: int, noun: str) -> str:
     ('1 frame', '1,536 values')
     """
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def breakable(name: str) -> Markup:
+    """An identifier that may be broken after its underscores.
+
+    Examples
+    --------
+    >>> breakable("conv_<1>")
+    Markup('conv_<wbr>&lt;1&gt;')
+    """
+    return escape(name).replace("_", Markup("_<wbr>"))
