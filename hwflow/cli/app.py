@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from typing import Annotated
 
 import typer
@@ -43,6 +44,8 @@ def _root(
     ] = False,
 ) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's remarks about its own build
+    if not verbose:  # remarks of Keras to the authors of Keras programs
+        warnings.filterwarnings("ignore", category=UserWarning, module=r"(tensorflow|keras|qkeras)\b")
     log.setup_console(-1 if quiet else verbose)
 
 

@@ -18,6 +18,8 @@ logger = logging.getLogger(__name__)
 
 EXIT_INTERRUPTED = 130
 
+_PIPE_WIDTH = 200  # lines of a file need not fit a terminal
+
 P = ParamSpec("P")
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Result as JSON on stdout; messages stay on stderr.")]
@@ -87,4 +89,4 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> 
     grid = Table(*columns, title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
     for row in rows:
         grid.add_row(*(Text(cell) for cell in row))
-    Console().print(grid)
+    Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH).print(grid)

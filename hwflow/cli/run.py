@@ -15,6 +15,7 @@ from hwflow.cli.common import JsonFlag, echo, emit_json, guarded, table
 if TYPE_CHECKING:
     from hwflow.flow.progress import Progress
     from hwflow.flow.runner import RunResult
+    from hwflow.records import Metric
 
 ConfigArgument = Annotated[Path, typer.Argument(metavar="CONFIG", help="YAML file of a design.")]
 TrustFlag = Annotated[
@@ -93,10 +94,17 @@ def _progress(stack: ExitStack) -> Progress:
 
 
 def _show(result: RunResult) -> None:
-    rows = [
-        (m.name, "–" if m.value is None else f"{m.value}", m.unit if m.unit != "1" else "", m.kind, m.reason)
-        for m in result.metrics
-    ]
+    rows = [(m.name, _value(m), m.unit if m.unit != "1" else "", m.kind, m.reason) for m in result.metrics]
     table("", ("figure", "value", "unit", "kind", ""), rows)
     report = result.folder / "report.html"
     echo(f"report: {report}" if report.is_file() else f"run folder: {result.folder}")
+
+
+def _value(metric: Metric) -> str:
+    """A figure as people read it; exact ones stay exact."""
+    value = metric.value
+    if value is None:
+        return "–"
+    if isinstance(value, float) and not value.is_integer():
+        return f"{value:.4g}"
+    return f"{value:,.0f}" if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
