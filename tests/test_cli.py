@@ -21,6 +21,7 @@ from hwflow.tools import versions
 
 Write = Callable[[str, str], Path]
 
+JET = "Hwflow: {Model: {Source: jet-mlp}, Data: {InputType: 'ap_fixed<8,4>'}}\n"
 DESIGN = "Hwflow:\n  Model: {Source: jet-mlp}\n"
 
 
@@ -208,13 +209,23 @@ def test_models_list_and_show() -> None:
 
 
 @pytest.mark.tf
-def test_check_of_models_and_designs(write: Write, tmp_path: Path) -> None:
+def test_check_of_models_and_designs(write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     report = json.loads(invoke("check", "jet-mlp", "--json").stdout)
     assert report["quantized"] is True
     assert {"name": "dense1", "kind": "QDense"} in report["layers"]
-    assert invoke("check", write("design.yaml", DESIGN)).exit_code == 0
-    assert "no such" not in invoke("check", "no-such-model").stdout
+    assert "float, needs" in invoke("check", "mobilefacenet-tiny").stdout
     assert invoke("check", "no-such-model").exit_code == 1
+    monkeypatch.chdir(tmp_path)
+    path = write("design.yaml", JET + "HLSConfig: {Model: {ReuseFactor: 8}}\n")
+    row = json.loads(invoke("check", path, "--json").stdout)["layers"][1]
+    assert (row["op"], row["reuse_factor"], row["multipliers"]) == ("dense", 8, 16 * 64 // 8)
+    path.write_text(JET + "HLSConfig: {LayerName: {dense1: {ReuseFactor: 7}, dense9: {ReuseFactor: 8}}}\n")
+    assert "did you mean 'dense" in invoke("check", path).stderr
+    path.write_text(JET + "HLSConfig: {LayerName: {dense1: {ReuseFactor: 7}}}\n")
+    result = invoke("check", path)
+    assert result.exit_code == 1
+    assert "dense1: ReuseFactor 7 is not legal; legal are 1, 2, 4, 8" in result.stderr
+    assert [entry.name for entry in tmp_path.iterdir()] == ["design.yaml"]
 
 
 UNSUPPORTED = """\
