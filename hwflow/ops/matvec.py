@@ -12,6 +12,9 @@ from hwflow.ir.graph import QuantNode, QuantParam
 from hwflow.numerics.fixed import Codes, FixedType
 from hwflow.ops.base import Folding, Interval, Memory, Window, cast_parameters, grid_parameters
 
+#: Library modules behind every layer with a matrix-vector unit.
+MATVEC_MODULES = ("hwf_window", "hwf_window_parallel", "hwf_mvu", "hwf_cast")
+
 _FLOAT32_EXACT = 1 << 24
 _FLOAT64_EXACT = 1 << 53
 

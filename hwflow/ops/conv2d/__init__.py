@@ -12,7 +12,15 @@ from hwflow.ir.graph import QuantNode
 from hwflow.numerics.fixed import Codes, FixedType
 from hwflow.ops.base import Folding, Instance, Interval, Memory, OpSpec, Window, dense_folding, lanes_for
 from hwflow.ops.lowering import bias_or_zero, output_shape, parameter, result_cast, reuse_factor
-from hwflow.ops.matvec import accumulator, add_bias, matmul, sum_interval, unit_parameters, windows
+from hwflow.ops.matvec import (
+    MATVEC_MODULES,
+    accumulator,
+    add_bias,
+    matmul,
+    sum_interval,
+    unit_parameters,
+    windows,
+)
 
 WINDOW_ATTRS = {
     "in_h": "in_height",
@@ -36,7 +44,7 @@ class Conv2dOp(OpSpec):
 
     name: ClassVar[str] = "conv2d"
     hls4ml_classes: ClassVar[tuple[str, ...]] = ("Conv2D", "PointwiseConv2D")
-    modules: ClassVar[tuple[str, ...]] = ("hwf_conv2d", "hwf_window", "hwf_mvu", "hwf_cast")
+    modules: ClassVar[tuple[str, ...]] = ("hwf_conv2d", *MATVEC_MODULES)
 
     def lower(self, layer: Any, name: str, inputs: Sequence[QuantNode]) -> QuantNode:
         attrs = {ours: int(layer.get_attr(theirs, 0)) for ours, theirs in WINDOW_ATTRS.items()}
@@ -75,7 +83,7 @@ class Conv2dOp(OpSpec):
         window = Window.of(node)
         straight = window.is_pixel and pe == n_out
         return Folding(
-            in_lanes=simd,
+            in_lanes=node.params["weight"].codes.shape[2] if self._parallel(node) else simd,
             out_lanes=lanes_for(pe, n_in // simd),
             cycles=node.reuse_factor,
             pe=pe,
@@ -86,21 +94,12 @@ class Conv2dOp(OpSpec):
         )
 
     def check(self, node: QuantNode, inputs: Sequence[QuantNode]) -> list[str]:
+        return check_parallel(node, self._parallel(node))
+
+    def _parallel(self, node: QuantNode) -> bool:
+        """Whether several pixels are read a cycle."""
         n_in, n_out = self._matrix(node).shape
-        _, simd = dense_folding(n_in, n_out, node.reuse_factor)
-        channels = inputs[0].channels
-        if channels % simd:
-            legal = [
-                rf
-                for rf in range(n_in // channels, n_in + 1)
-                if n_in % rf == 0 and channels % (n_in // rf) == 0
-            ]
-            legal += [n_in * k for k in range(2, n_out + 1) if n_out % k == 0]
-            return [
-                f"layer {node.name!r}: ReuseFactor {node.reuse_factor} needs {simd} inputs a cycle, which do not "
-                f"divide its {channels} channels; reuse factors that do: {', '.join(map(str, legal[:30]))}"
-            ]
-        return []
+        return node.params["weight"].codes.shape[2] % dense_folding(n_in, n_out, node.reuse_factor)[1] != 0
 
     def instance(
         self,
@@ -143,3 +142,13 @@ def window_parameters(node: QuantNode, pixels: int) -> dict[str, int]:
         "PadLeft": "pad_left",
     }
     return {ours: int(node.attrs[theirs]) for ours, theirs in names.items()} | {"Pixels": pixels}
+
+
+def check_parallel(node: QuantNode, parallel: bool) -> list[str]:
+    """Whether a layer that reads whole windows can: its kernel must not be wider than the frame."""
+    if parallel and int(node.attrs["kernel_w"]) > int(node.attrs["in_w"]):
+        return [
+            f"layer {node.name!r}: ReuseFactor {node.reuse_factor} reads several pixels a cycle, which a kernel wider "
+            "than its frame does not allow; choose a reuse factor of at least the kernel's size"
+        ]
+    return []

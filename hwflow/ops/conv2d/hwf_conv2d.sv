@@ -4,10 +4,13 @@
 //
 //   y[oy, ox, o] = cast(bias[o] + sum_{ky, kx, c} w[ky, kx, c, o] * x[oy*StrideH + ky - PadTop, ox*StrideW + kx - PadLeft, c])
 //
-// A window (hwf_window) feeds a matrix-vector unit (hwf_mvu). Pixels arrive Simd channels a beat and leave Lanes
-// channels a beat. Cycles an output pixel: (KernelH * KernelW * InC / Simd) * (OutC / Pe) = reuse factor.
-// Simd divides InC. Parameters: see hwf_window and hwf_mvu. A kernel that is one pixel, not strided and not
-// replayed needs no memory: its words go straight through.
+// A window feeds a matrix-vector unit (hwf_mvu). Cycles an output pixel:
+// (KernelH * KernelW * InC / Simd) * (OutC / Pe) = reuse factor. Pixels leave Lanes channels a beat.
+//
+// Where Simd divides InC, pixels arrive Simd channels a beat and are read word by word (hwf_window); a kernel that is
+// one pixel, not strided and not replayed needs no memory: its words go straight through. Where Simd does not divide
+// InC (several pixels a cycle), pixels arrive whole and whole windows are read (hwf_window_parallel); Pe is OutC then.
+// Parameters: see these modules; InLanes is the number of channels a beat that follows.
 
 module hwf_conv2d #(
   parameter int unsigned InC        = 1,
@@ -41,19 +44,21 @@ module hwf_conv2d #(
   parameter int unsigned Rounding   = 0,
   parameter int unsigned Overflow   = 0,
   parameter              WeightFile = "",
-  parameter              BiasFile   = ""
+  parameter              BiasFile   = "",
+  localparam bit         Parallel   = (InC % Simd) != 0,
+  localparam int unsigned InLanes   = Parallel ? InC : Simd
 ) (
   input  logic                clk_i,
   input  logic                rst_ni,
-  input  logic [Simd*XW-1:0]  s_axis_tdata,
+  input  logic [InLanes*XW-1:0] s_axis_tdata,
   input  logic                s_axis_tvalid,
   output logic                s_axis_tready,
   output logic [Lanes*YW-1:0] m_axis_tdata,
   output logic                m_axis_tvalid,
   input  logic                m_axis_tready
 );
-  if (InC % Simd != 0) begin : gen_bad_simd
-    $fatal(1, "hwf_conv2d: Simd must divide InC");
+  if ((KernelH * KernelW * InC) % Simd != 0 || (Parallel && Pe != OutC)) begin : gen_bad_simd
+    $fatal(1, "hwf_conv2d: Simd must divide KernelH*KernelW*InC, and InC where Pe is not OutC");
   end
   if (OutC % Pe != 0) begin : gen_bad_pe
     $fatal(1, "hwf_conv2d: Pe must divide OutC");
@@ -68,6 +73,16 @@ module hwf_conv2d #(
     assign x_data        = s_axis_tdata;
     assign x_valid       = s_axis_tvalid;
     assign s_axis_tready = x_ready;
+  end else if (Parallel) begin : gen_parallel
+    hwf_window_parallel #(
+      .LaneW(XW), .C(InC), .InH(InH), .InW(InW), .OutH(OutH), .OutW(OutW),
+      .KernelH(KernelH), .KernelW(KernelW), .StrideH(StrideH), .StrideW(StrideW),
+      .PadTop(PadTop), .PadLeft(PadLeft), .Lanes(Simd), .Depthwise(1'b0), .Group(1)
+    ) u_window (
+      .clk_i, .rst_ni,
+      .s_axis_tdata, .s_axis_tvalid, .s_axis_tready,
+      .m_axis_tdata(x_data), .m_axis_tvalid(x_valid), .m_axis_tready(x_ready)
+    );
   end else begin : gen_window
     hwf_window #(
       .Width(Simd * XW), .Words(InC / Simd),

@@ -10,7 +10,7 @@ from hwflow.ir.graph import QuantNode
 from hwflow.numerics.fixed import Codes, FixedType
 from hwflow.ops.base import Folding, Instance, Interval, Memory, OpSpec, Window, dense_folding, lanes_for
 from hwflow.ops.lowering import bias_or_zero, output_shape, parameter, result_cast, reuse_factor
-from hwflow.ops.matvec import accumulator, add_bias, matmul, sum_interval, unit_parameters
+from hwflow.ops.matvec import MATVEC_MODULES, accumulator, add_bias, matmul, sum_interval, unit_parameters
 
 _PIXEL = Window(1, 1, 1, 1)
 
@@ -23,7 +23,7 @@ class DenseOp(OpSpec):
 
     name: ClassVar[str] = "dense"
     hls4ml_classes: ClassVar[tuple[str, ...]] = ("Dense",)
-    modules: ClassVar[tuple[str, ...]] = ("hwf_conv2d", "hwf_window", "hwf_mvu", "hwf_cast")
+    modules: ClassVar[tuple[str, ...]] = ("hwf_conv2d", *MATVEC_MODULES)
 
     def lower(self, layer: Any, name: str, inputs: Sequence[QuantNode]) -> QuantNode:
         shape = output_shape(layer)

@@ -11,9 +11,9 @@ import numpy as np
 from hwflow.ir.graph import QuantNode
 from hwflow.numerics.fixed import Codes, FixedType
 from hwflow.ops.base import Folding, Instance, Interval, Memory, OpSpec, Window, depthwise_folding, lanes_for
-from hwflow.ops.conv2d import WINDOW_ATTRS, window_parameters
+from hwflow.ops.conv2d import WINDOW_ATTRS, check_parallel, window_parameters
 from hwflow.ops.lowering import bias_or_zero, output_shape, parameter, result_cast, reuse_factor
-from hwflow.ops.matvec import accumulator, add_bias, sum_interval, unit_parameters, windows
+from hwflow.ops.matvec import MATVEC_MODULES, accumulator, add_bias, sum_interval, unit_parameters, windows
 
 
 class DepthwiseConv2dOp(OpSpec):
@@ -25,7 +25,7 @@ class DepthwiseConv2dOp(OpSpec):
 
     name: ClassVar[str] = "depthwise_conv2d"
     hls4ml_classes: ClassVar[tuple[str, ...]] = ("DepthwiseConv2D",)
-    modules: ClassVar[tuple[str, ...]] = ("hwf_depthwise_conv2d", "hwf_window", "hwf_mvu", "hwf_cast")
+    modules: ClassVar[tuple[str, ...]] = ("hwf_depthwise_conv2d", *MATVEC_MODULES)
 
     def lower(self, layer: Any, name: str, inputs: Sequence[QuantNode]) -> QuantNode:
         attrs = {ours: int(layer.get_attr(theirs, 0)) for ours, theirs in WINDOW_ATTRS.items()}
@@ -60,7 +60,7 @@ class DepthwiseConv2dOp(OpSpec):
         kernel, channels = self._matrix(node).shape
         pe, simd = depthwise_folding(kernel, channels, node.reuse_factor)
         return Folding(
-            in_lanes=pe,
+            in_lanes=pe if simd == 1 else channels,
             out_lanes=lanes_for(pe, kernel // simd),
             cycles=node.reuse_factor,
             pe=pe,
@@ -72,14 +72,7 @@ class DepthwiseConv2dOp(OpSpec):
 
     def check(self, node: QuantNode, inputs: Sequence[QuantNode]) -> list[str]:
         kernel, channels = self._matrix(node).shape
-        _, simd = depthwise_folding(kernel, channels, node.reuse_factor)
-        if simd > 1:
-            legal = [kernel * k for k in range(1, channels + 1) if channels % k == 0]
-            return [
-                f"layer {node.name!r}: ReuseFactor {node.reuse_factor} needs {simd} kernel positions a cycle; "
-                f"reuse factors that take one: {', '.join(map(str, legal[:30]))}"
-            ]
-        return []
+        return check_parallel(node, depthwise_folding(kernel, channels, node.reuse_factor)[1] > 1)
 
     def instance(
         self,
@@ -91,13 +84,14 @@ class DepthwiseConv2dOp(OpSpec):
     ) -> Instance | None:
         matrix = self._matrix(node)
         kernel, channels = matrix.shape
+        sets = kernel // folding.simd
         words = (
-            matrix.reshape(kernel, channels // folding.pe, folding.pe)
-            .transpose(1, 0, 2)
-            .reshape(-1, folding.pe)
+            matrix.reshape(sets, folding.simd, channels // folding.pe, folding.pe)
+            .transpose(2, 0, 3, 1)
+            .reshape(-1, folding.pe * folding.simd)
         )
         acc = self._accumulator(node, ranges[0])
-        parameters: dict[str, int | Memory] = {"C": channels}
+        parameters: dict[str, int | Memory] = {"C": channels, "Simd": folding.simd}
         parameters |= window_parameters(node, pixels)
         return Instance(
             "hwf_depthwise_conv2d", parameters | unit_parameters(node, inputs[0], acc, folding, words)

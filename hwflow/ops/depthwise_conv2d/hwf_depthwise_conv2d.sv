@@ -4,9 +4,10 @@
 //
 //   y[oy, ox, c] = cast(bias[c] + sum_{ky, kx} w[ky, kx, c] * x[oy*StrideH + ky - PadTop, ox*StrideW + kx - PadLeft, c])
 //
-// A window (hwf_window, one channel group after the other) feeds a matrix-vector unit (hwf_mvu). Pixels arrive
-// Pe channels a beat and leave Lanes channels a beat. Cycles an output pixel: KernelH * KernelW * C / Pe = reuse
-// factor. Parameters: see hwf_window and hwf_mvu.
+// A window feeds a matrix-vector unit (hwf_mvu). Cycles an output pixel: KernelH * KernelW * C / (Pe * Simd) = reuse
+// factor. Pixels leave Lanes channels a beat. With Simd = 1 they arrive Pe channels a beat and are read word by word
+// (hwf_window, one channel group after the other); with several kernel positions a cycle (Simd > 1) they arrive whole
+// and whole windows are read (hwf_window_parallel). Parameters: see these modules.
 
 module hwf_depthwise_conv2d #(
   parameter int unsigned C          = 1,
@@ -22,6 +23,7 @@ module hwf_depthwise_conv2d #(
   parameter int unsigned PadLeft    = 0,
   parameter int unsigned Pixels     = 2,
   parameter int unsigned Pe         = 1,
+  parameter int unsigned Simd       = 1,
   parameter int unsigned Lanes      = 1,
   parameter int unsigned XW         = 8,
   parameter bit          XSigned    = 1'b1,
@@ -38,11 +40,12 @@ module hwf_depthwise_conv2d #(
   parameter int unsigned Rounding   = 0,
   parameter int unsigned Overflow   = 0,
   parameter              WeightFile = "",
-  parameter              BiasFile   = ""
+  parameter              BiasFile   = "",
+  localparam int unsigned InLanes   = (Simd > 1) ? C : Pe
 ) (
   input  logic                clk_i,
   input  logic                rst_ni,
-  input  logic [Pe*XW-1:0]    s_axis_tdata,
+  input  logic [InLanes*XW-1:0] s_axis_tdata,
   input  logic                s_axis_tvalid,
   output logic                s_axis_tready,
   output logic [Lanes*YW-1:0] m_axis_tdata,
@@ -53,22 +56,38 @@ module hwf_depthwise_conv2d #(
     $fatal(1, "hwf_depthwise_conv2d: Pe must divide C");
   end
 
-  logic [Pe*XW-1:0] x_data;
-  logic             x_valid, x_ready;
+  if ((KernelH * KernelW) % Simd != 0) begin : gen_bad_simd
+    $fatal(1, "hwf_depthwise_conv2d: Simd must divide KernelH*KernelW");
+  end
 
-  hwf_window #(
-    .Width(Pe * XW), .Words(C / Pe),
-    .InH(InH), .InW(InW), .OutH(OutH), .OutW(OutW),
-    .KernelH(KernelH), .KernelW(KernelW), .StrideH(StrideH), .StrideW(StrideW),
-    .PadTop(PadTop), .PadLeft(PadLeft), .Replays(1), .Depthwise(1'b1), .Pixels(Pixels)
-  ) u_window (
-    .clk_i, .rst_ni,
-    .s_axis_tdata, .s_axis_tvalid, .s_axis_tready,
-    .m_axis_tdata(x_data), .m_axis_tvalid(x_valid), .m_axis_tready(x_ready)
-  );
+  logic [Pe*Simd*XW-1:0] x_data;
+  logic                  x_valid, x_ready;
+
+  if (Simd > 1) begin : gen_parallel
+    hwf_window_parallel #(
+      .LaneW(XW), .C(C), .InH(InH), .InW(InW), .OutH(OutH), .OutW(OutW),
+      .KernelH(KernelH), .KernelW(KernelW), .StrideH(StrideH), .StrideW(StrideW),
+      .PadTop(PadTop), .PadLeft(PadLeft), .Lanes(Pe * Simd), .Depthwise(1'b1), .Group(Pe)
+    ) u_window (
+      .clk_i, .rst_ni,
+      .s_axis_tdata, .s_axis_tvalid, .s_axis_tready,
+      .m_axis_tdata(x_data), .m_axis_tvalid(x_valid), .m_axis_tready(x_ready)
+    );
+  end else begin : gen_window
+    hwf_window #(
+      .Width(Pe * XW), .Words(C / Pe),
+      .InH(InH), .InW(InW), .OutH(OutH), .OutW(OutW),
+      .KernelH(KernelH), .KernelW(KernelW), .StrideH(StrideH), .StrideW(StrideW),
+      .PadTop(PadTop), .PadLeft(PadLeft), .Replays(1), .Depthwise(1'b1), .Pixels(Pixels)
+    ) u_window (
+      .clk_i, .rst_ni,
+      .s_axis_tdata, .s_axis_tvalid, .s_axis_tready,
+      .m_axis_tdata(x_data), .m_axis_tvalid(x_valid), .m_axis_tready(x_ready)
+    );
+  end
 
   hwf_mvu #(
-    .Pe(Pe), .Simd(1), .Depthwise(1'b1), .Folds(C / Pe), .SynapseFolds(KernelH * KernelW),
+    .Pe(Pe), .Simd(Simd), .Depthwise(1'b1), .Folds(C / Pe), .SynapseFolds(KernelH * KernelW / Simd),
     .Lanes(Lanes), .XW(XW), .XSigned(XSigned), .WW(WW), .WSigned(WSigned),
     .AccW(AccW), .AccFrac(AccFrac), .BiasW(BiasW), .SumW(SumW), .SumFrac(SumFrac),
     .OutW(YW), .OutSigned(YSigned), .OutFrac(YFrac), .Rounding(Rounding), .Overflow(Overflow),
