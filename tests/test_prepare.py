@@ -75,8 +75,10 @@ def batchnorm_model() -> Any:
     x = layers.Dense(5, name="dense")(x)
     model = tf.keras.Model(inputs, layers.BatchNormalization(name="bn3")(x), name="with_bn")
     for layer in model.layers:
-        if "bn" in layer.name:
+        if layer.name.startswith("bn"):
             layer.set_weights([rng.uniform(0.5, 2, w.shape) for w in layer.get_weights()])
+        elif layer.weights:  # Keras starts with biases of zero
+            layer.set_weights([w + rng.uniform(-0.3, 0.3, w.shape) for w in layer.get_weights()])
     return model
 
 
@@ -106,6 +108,17 @@ def test_equalisation_keeps_the_function(tiny: Any, calibration: np.ndarray) -> 
         fill_grids(net, {node.name: 8 for node in net if node.kind in WEIGHTED})
         assert differ(model, build(net), x) < 1e-4
         assert all(np.abs(node.arrays["slope"]).max() <= 1 for node in net if node.kind == "prelu")
+
+
+def test_the_output_is_never_scaled() -> None:
+    import tensorflow as tf
+
+    inputs = tf.keras.Input((3,))
+    first = tf.keras.layers.Dense(4, name="first")(inputs)
+    model = tf.keras.Model(
+        inputs, tf.keras.layers.Add()([first, tf.keras.layers.Dense(4, name="second")(first)])
+    )
+    assert free_groups(from_keras(model)) == []
 
 
 def test_equalisation_evens_out_ranges(tiny: Any) -> None:
