@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -115,7 +116,7 @@ def align(images: Images, method: Method = "auto") -> AlignedFaces:
         with np.load(path) as stored:
             return AlignedFaces(stored["images"], method, tuple(stored["not_found"].tolist()))
     aligned = _align(images, method)
-    part = path.with_suffix(".part.npz")
+    part = path.with_suffix(f".{os.getpid()}.npz")  # another process may be aligning the same pictures
     np.savez_compressed(part, images=aligned.images, not_found=np.array(aligned.not_found, np.int64))
     part.replace(path)
     return aligned
