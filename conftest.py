@@ -16,6 +16,7 @@ settings.register_profile(
 settings.load_profile("hwflow")
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Give tests that load TensorFlow to one xdist worker: each process takes gigabytes."""
     for item in items:
