@@ -3,10 +3,11 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import struct
 import zlib
-from collections.abc import Callable
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -16,16 +17,7 @@ import pytest
 
 from hwflow.config.load import parse_config, resolve
 from hwflow.errors import UserError
-from hwflow.records import (
-    FacesRecord,
-    LayerRecord,
-    Metric,
-    RungRecord,
-    read_faces,
-    read_metrics,
-    write_metrics,
-    write_records,
-)
+from hwflow.records import FacesRecord, LayerRecord, Metric, RungRecord, write_metrics, write_records
 from hwflow.report.render import render_report
 
 SHA = "ab" * 32
@@ -122,7 +114,7 @@ def faces() -> FacesRecord:
     return FacesRecord(
         dataset="ORL",
         alignment="yunet",
-        pictures=[f"faces/{number}.png" for number in range(8)],
+        pictures=[f"golden/face{number}.png" for number in range(8)],
         people=PEOPLE,
         similarity_float=matrix(0.0),
         similarity_hardware=matrix(-0.004),
@@ -186,7 +178,7 @@ def interface() -> dict[str, Any]:
 
 
 def manifest(design: dict[str, Any] = DESIGN, status: str = "running") -> dict[str, Any]:
-    files = ["metrics.json", "layers.json", *(f"rtl/mem/w{number}.mem" for number in range(60))]
+    files = ["metrics.json", "verify.json", *(f"rtl/mem/w{number}.mem" for number in range(60))]
     return {
         "schema": 1,
         "status": status,
@@ -221,15 +213,391 @@ def make_run(folder: Path) -> Path:
     """A run folder as a whole run leaves it."""
     (folder / "rtl").mkdir(parents=True)
     (folder / "faces").mkdir()
+    (folder / "graph").mkdir()
+    (folder / "golden").mkdir()
     write_metrics(folder / "metrics.json", metrics())
-    write_records(folder / "layers.json", layers())
+    write_records(folder / "graph" / "layers.json", layers())
     write_records(folder / "verify.json", rungs())
-    (folder / "faces.json").write_text(faces().model_dump_json())
+    (folder / "faces" / "faces.json").write_text(faces().model_dump_json())
     (folder / "manifest.json").write_text(json.dumps(manifest()))
     (folder / "rtl" / "interface.json").write_text(json.dumps(interface()))
     y, x = np.mgrid[0:112, 0:112]
     for number, person in enumerate(PEOPLE):
         oval = ((x - 56) / (34 + person % 5)) ** 2 + ((y - 60) / 46) ** 2 < 1
         grey = np.where(oval, 190 - person * 2, 60) + 10 * np.sin((x + number) / (2 + person % 7))
-        (folder / "faces" / f"{number}.png").write_bytes(png(grey.astype(np.uint8)))
+        (folder / "golden" / f"face{number}.png").write_bytes(png(grey.astype(np.uint8)))
     return folder
+
+
+class Page(HTMLParser):
+    """The report as a reader sees it: text, rows of text, tags; tags must nest."""
+
+    VOID = frozenset(("meta", "br", "img", "input", "wbr"))
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.rows: list[list[str]] = []
+        self.text = ""
+        self._open: list[str] = []
+        self.feed(html)
+        self.close()
+        assert self._open == []
+        self.text = re.sub("[ \n]+", " ", self.text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self._open.append(tag)
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("td", "th"):
+            self.rows[-1].append("")
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if "style" in self._open:
+            return
+        self.text += data
+        if {"td", "th"} & set(self._open):
+            self.rows[-1][-1] = re.sub("[ \n]+", " ", f"{self.rows[-1][-1]}{data}")
+
+    def row(self, first: str) -> list[str]:
+        """The only row that begins with this text."""
+        (row,) = (row for row in self.rows if row[0] == first)
+        return row
+
+    def with_class(self, name: str) -> int:
+        """Number of elements of a class."""
+        return sum(name in (attrs.get("class") or "").split() for _, attrs in self.tags)
+
+
+def page(run: Path) -> Page:
+    return Page(render_report(run).read_text())
+
+
+def drawings(run: Path) -> list[ElementTree.Element]:
+    """Every drawing, parsed as XML."""
+    html = render_report(run).read_text()
+    return [ElementTree.fromstring(found) for found in re.findall(r"<svg viewBox.*?</svg>", html, re.DOTALL)]
+
+
+def texts(drawing: ElementTree.Element) -> list[str | None]:
+    return [element.text for element in drawing if element.tag == "text"]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_run(tmp_path_factory.mktemp("finished") / "run")
+
+
+@pytest.fixture
+def run(finished: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(finished, tmp_path / "run"))
+
+
+def change_manifest(run: Path, **entries: Any) -> None:
+    (run / "manifest.json").write_text(json.dumps(manifest() | entries))
+
+
+def missing(name: str, reason: str, unit: str = "1") -> Metric:
+    return Metric(name=name, value=None, unit=unit, kind="simulated", source="", reason=reason)
+
+
+def test_report_is_one_file_that_loads_nothing(run: Path) -> None:
+    before = set(run.rglob("*"))
+    report = render_report(run)
+    assert set(run.rglob("*")) - before == {report} == {run / "report.html"}
+    found = Page(report.read_text())
+    links = [value for _, attrs in found.tags for name, value in attrs.items() if name in ("src", "href")]
+    assert links
+    assert all(link and link.startswith(("#", "data:image/png;base64,")) for link in links)
+    assert not {"script", "link", "iframe", "object"} & {tag for tag, _ in found.tags}
+    assert not re.search(r"url\(|@import|https?:", report.read_text())
+
+
+def test_same_files_give_same_bytes(run: Path) -> None:
+    first = render_report(run).read_bytes()
+    assert render_report(run).read_bytes() == first
+
+
+class TestVerdict:
+    def test_every_rung_equal(self, run: Path) -> None:
+        found = page(run)
+        assert "✓ Bit-exact" in found.text
+        assert "5,323,200 codes compared exactly, all equal." in found.text
+        row = found.row("SystemVerilog in Verilator, every layer")
+        assert row[1:] == ["✓ equal", "1", "55", "5,318,592", "0", "none"]
+
+    def test_first_difference_is_named(self, run: Path) -> None:
+        write_records(run / "verify.json", rungs(mismatches=3))
+        found = page(run)
+        where = "layer block_3_conv2d, element (0, 4, 7, 12)"
+        assert "✗ Not bit-exact" in found.text
+        assert f"3 codes differ; first difference: {where}." in found.text
+        row = found.row("SystemVerilog in Verilator, output")
+        assert row[1:] == ["✗ differs", "8", "1", "1,536", "3", where]
+
+    def test_rung_that_was_switched_off(self, run: Path) -> None:
+        write_records(run / "verify.json", [record for record in rungs() if record.rung != "csim"])
+        reason = "Hwflow.Verify.Csim is false"
+        write_metrics(run / "metrics.json", [*metrics(), missing("verify.csim.mismatches", reason)])
+        found = page(run)
+        assert "○ Bit-exact as far as compared" in found.text
+        assert found.row("hls4ml C++ simulation")[1:] == ["○ not run", reason]
+
+    @pytest.mark.parametrize("compared", [None, []])
+    def test_nothing_compared(self, run: Path, compared: list[RungRecord] | None) -> None:
+        (run / "verify.json").unlink()
+        if compared is not None:
+            write_records(run / "verify.json", compared)
+        found = page(run)
+        assert "○ Not verified" in found.text
+        assert "✓ equal" not in found.text
+
+    @pytest.mark.parametrize(
+        ("name", "limit", "state", "detail"),
+        [
+            ("rtl.ii_cycles", 451_877, "✓ kept", "451,877 cycles, at most 451,877 cycles"),
+            ("rtl.ii_cycles", 451_876, "✗ broken", "451,877 cycles, at most 451,876 cycles"),
+            ("rtl.fps", 3, "✗ broken", "no value: one frame; at most 3 1/s"),
+            ("nobody", 3, "○ unknown", "the run has no such figure; at most 3"),
+        ],
+    )
+    def test_budget(self, run: Path, name: str, limit: float, state: str, detail: str) -> None:
+        write_metrics(run / "metrics.json", [*metrics(), missing("rtl.fps", "one frame", "1/s")])
+        design = DESIGN | {"Hwflow": DESIGN["Hwflow"] | {"Budget": {name: limit}}}
+        (run / "manifest.json").write_text(json.dumps(manifest(design)))
+        found = page(run)
+        assert found.rows[found.rows.index(["Budget", "", "Value"]) + 1] == [name, state, detail]
+        assert ("Bit-exact, but over budget" in found.text) == (state == "✗ broken")
+
+    @pytest.mark.parametrize(
+        ("status", "words"),
+        [
+            ("failed: csim: g++ failed", "This run failed: csim: g++ failed"),
+            ("partial", "This run was stopped early"),
+        ],
+    )
+    def test_unfinished_run(self, run: Path, status: str, words: str) -> None:
+        change_manifest(run, status=status)
+        found = page(run)
+        assert found.with_class("notice") == 1
+        assert words in found.text
+
+    @pytest.mark.parametrize("status", ["running", "complete"])
+    def test_finished_run_has_no_notice(self, run: Path, status: str) -> None:
+        change_manifest(run, status=status)
+        assert page(run).with_class("notice") == 0
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "443 frames/s at 200 MHz",  # 1e9 / (451,877 cycles * 5 ns)
+        "451,877 cycles 1.0006 × bound of 451,584",
+        "5.18 ms 1,036,288 cycles",
+        "1.29 M 1,292,992; weights of 8 bits",
+        "234 M a frame 233,797,632",
+        "940 ms a frame 2.7 × faster than C++ at 2.53 s",
+        "99.51 % float network 99.72 %",
+        "0.99991 float network 0.99996",
+        "0.9731 smallest",
+    ],
+)
+def test_key_figures(run: Path, words: str) -> None:
+    assert words in page(run).text
+
+
+def test_multipliers_and_the_share_of_time_they_work(run: Path) -> None:
+    records = [
+        LayerRecord(
+            name=name, op="dense", shape=[4], output_type="fixed<8,1>", macs=macs, multipliers=units, cycles=9
+        )
+        for name, macs, units in (("a", 400, 8), ("b", 200, 2), ("prelu", 0, 1))
+    ]
+    write_records(run / "graph" / "layers.json", records)
+    bound = Metric(name="rtl.ii_bound_cycles", value=100, unit="cycles", kind="estimated", source="")
+    write_metrics(run / "metrics.json", [bound])
+    assert "11 matrix units at work 60 % of the time" in page(run).text
+
+
+class TestLayers:
+    def test_table_lists_every_layer(self, run: Path) -> None:
+        found = page(run)
+        for number, layer in enumerate(layers(), 1):
+            row = found.row(str(number))
+            assert row[1].removesuffix(" bottleneck") == layer.name
+            assert row[4] == layer.output_type
+        assert found.row("8") == [
+            *("8", "block_1_depthwise bottleneck", "depthwise_conv2d", "56×56×128", "fixed<19,8>"),
+            *("8", "16,512", "903 k", "144", "2", "1", "2", "451,584", " 100 %", "115", "2"),
+        ]
+        (totals,) = (row for row in found.rows if "55 nodes" in row)
+        assert totals[4:6] == [
+            f"{sum(layer.params for layer in layers()):,}",
+            f"{sum(layer.macs for layer in layers()) / 1e6:.1f} M",
+        ]
+
+    def test_one_bottleneck_and_its_equals(self, run: Path) -> None:
+        records = layers()
+        records[20] = records[20].model_copy(update={"cycles": BOUND})
+        write_records(run / "graph" / "layers.json", records)
+        found = page(run)
+        assert found.with_class("bottleneck") == 1
+        assert (
+            "block_1_depthwise, which works 451,584 cycles a frame; 1 more layer needs as many" in found.text
+        )
+
+    def test_chart_has_two_bars_a_layer(self, run: Path) -> None:
+        working = [layer for layer in layers() if layer.macs]
+        bars = [element for element in drawings(run)[0] if element.tag == "rect"]
+        assert len(bars) == 2 * len(working)
+        heights = [float(bar.attrib["height"]) for bar in bars]
+        assert heights[::2] == pytest.approx([layer.utilisation * 150 for layer in working], abs=0.01)
+        assert heights[1::2] == pytest.approx([(layer.multipliers or 0) / 32 * 80 for layer in working])
+
+    def test_names_are_escaped(self, run: Path) -> None:
+        evil = layers()[3].model_copy(update={"name": "<script>alert(1)</script>", "op": '"><b>'})
+        write_records(run / "graph" / "layers.json", [evil])
+        found = page(run)
+        assert not {"script", "b"} & {tag for tag, _ in found.tags}
+        assert found.row("1")[1] == "<script>alert(1)</script> bottleneck"
+
+
+class TestFaces:
+    def test_pictures_are_embedded(self, run: Path) -> None:
+        pictures = [attrs["src"] for tag, attrs in page(run).tags if tag == "img"]
+        assert len(pictures) == len(set(pictures)) == 8
+
+    def test_similarity_values_are_printed(self, run: Path) -> None:
+        matrices = (faces().similarity_float, faces().similarity_hardware)
+        for drawing, matrix in zip(drawings(run)[1:3], matrices, strict=True):
+            assert texts(drawing) == [f"{value:.2f}" for row in matrix for value in row]
+            outlined = [element for element in drawing if element.get("class") == "same"]
+            assert len(outlined) == 3 * 4 + 2  # three people twice, two once
+        assert "differ by at most 0.0040" in page(run).text
+
+    def test_roc_is_a_staircase_on_a_log_axis(self, run: Path) -> None:
+        drawing = drawings(run)[3]
+        for line in (element for element in drawing if element.tag == "polyline"):
+            points = [tuple(map(float, point.split(","))) for point in line.attrib["points"].split()]
+            for (x0, y0), (x1, y1) in pairwise(points):
+                assert (x0 == x1 and y0 >= y1) or (y0 == y1 and x0 <= x1)
+        assert texts(drawing)[:5] == ["0.0001", "0.001", "0.01", "0.1", "1"]
+        assert texts(drawing)[5:10] == ["98 %", "98.5 %", "99 %", "99.5 %", "100 %"]
+        verticals = [
+            float(e.attrib["x1"]) for e in drawing if e.get("class") == "rule" and e.get("y1") == "16"
+        ]
+        decades = np.diff(verticals[:5])
+        assert decades == pytest.approx(decades[0], abs=0.02)
+
+    def test_hardware_that_was_not_simulated(self, run: Path) -> None:
+        assert "through the simulated hardware" in page(run).text
+        write_records(run / "verify.json", rungs()[:2])
+        assert "the hardware was not simulated" in page(run).text
+
+
+def test_steps_longest_first(run: Path) -> None:
+    assert texts(drawings(run)[-1])[:6] == ["rtlsim", "2 min 43 s", "prepare", "52.5 s", "csim", "41.2 s"]
+    assert "4 min 52 s for all steps" in page(run).text
+
+
+def test_interface(run: Path) -> None:
+    found = page(run)
+    assert found.row("s_axis_{tdata, tvalid, tready}")[1:] == [
+        *("in", "input", "112×112×3", "fixed<8,1>", "7", "24", "3", "8", "12,544")
+    ]
+    assert found.row("m_axis_{tdata, tvalid, tready, tlast}")[4] == "fixed<16,8>"
+    assert found.row("rst_ni")[2] == "reset, active low, synchronous"
+
+
+def test_reproduce(run: Path) -> None:
+    text = page(run).text
+    assert "hwflow run hls_configs/mobilefacenet-w8a8.yaml --out 'my runs/face'" in text
+    assert "with uncommitted changes" in text
+    assert "hls4ml\N{NO-BREAK SPACE}1.3.0" in text
+    assert "npm" not in text  # was not installed
+    assert "rtl (60 files)" in text
+
+
+@pytest.mark.parametrize(
+    ("file", "words"),
+    [
+        ("graph/layers.json", "Not run: step convert was not reached"),
+        ("faces/faces.json", "Not run: the design has no face data"),
+        ("rtl/interface.json", "Not run: step emit left no record"),
+    ],
+)
+def test_absent_file_is_explained(run: Path, file: str, words: str) -> None:
+    (run / file).unlink()
+    change_manifest(run, when_and_where={"step_seconds": {"emit": 3.0}})
+    write_metrics(
+        run / "metrics.json", [*metrics(), missing("faces.accuracy", "the design has no face data")]
+    )
+    assert words in page(run).text
+
+
+def test_smallest_run(run: Path) -> None:
+    for name in ("graph", "faces", "rtl", "golden"):
+        shutil.rmtree(run / name)
+    (run / "verify.json").unlink()
+    write_metrics(run / "metrics.json", [])
+    change_manifest(run, when_and_where={}, git=None, artifacts={})
+    found = page(run)
+    assert found.text.count("Not run: ") == 3
+    assert "No step is done" in found.text
+
+
+class TestBadInput:
+    @pytest.mark.parametrize(
+        ("file", "words"), [("manifest.json", "not a run folder"), ("metrics.json", "no metrics.json")]
+    )
+    def test_missing_file(self, run: Path, file: str, words: str) -> None:
+        (run / file).unlink()
+        with pytest.raises(UserError, match=words) as caught:
+            render_report(run)
+        assert caught.value.remedy
+        assert not (run / "report.html").exists()
+
+    def test_no_folder(self, tmp_path: Path) -> None:
+        with pytest.raises(UserError, match="not a folder"):
+            render_report(tmp_path / "nobody")
+
+    @pytest.mark.parametrize(
+        "file",
+        [
+            *("manifest.json", "metrics.json", "verify.json"),
+            *("graph/layers.json", "faces/faces.json", "rtl/interface.json"),
+        ],
+    )
+    @pytest.mark.parametrize("content", [b"{", b"[{}]", b"\xff"])
+    def test_damaged_file(self, run: Path, file: str, content: bytes) -> None:
+        (run / file).write_bytes(content)
+        with pytest.raises(UserError, match=f"{file} is damaged"):
+            render_report(run)
+
+    def test_other_layout(self, run: Path) -> None:
+        change_manifest(run, schema=2)
+        with pytest.raises(UserError, match="another version"):
+            render_report(run)
+
+    @pytest.mark.parametrize("name", ["/etc/hostname", "../secret.png"])
+    def test_picture_outside_the_folder(self, run: Path, name: str) -> None:
+        (run.parent / "secret.png").write_bytes(png(np.zeros((4, 4), np.uint8)))
+        record = faces().model_copy(update={"pictures": [name, *faces().pictures[1:]]})
+        (run / "faces" / "faces.json").write_text(record.model_dump_json())
+        with pytest.raises(UserError, match="outside the run folder"):
+            render_report(run)
+
+    @pytest.mark.parametrize("damage", ["remove", "change"])
+    def test_picture_that_is_none(self, run: Path, damage: str) -> None:
+        picture = run / "golden" / "face3.png"
+        picture.unlink() if damage == "remove" else picture.write_text("<svg onload=alert(1)>")
+        with pytest.raises(UserError, match=r"face3.png.* no PNG"):
+            render_report(run)

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from hwflow.records import FacesRecord, LayerRecord
 from hwflow.report import svg
-from hwflow.report.text import grouped, percent, plural, seconds
+from hwflow.report.text import decimal, grouped, percent, plural, seconds
 
 Curve = Sequence[tuple[float, float]]
 
@@ -40,7 +40,7 @@ def workload(layers: Sequence[tuple[int, LayerRecord]]) -> Markup:
     count_base = count_top + count_height
     most = max(layer.multipliers or 0 for _, layer in layers) or 1
     colour = series([layer for _, layer in layers])
-    stride = math.ceil(len(layers) * 20 / (width - left - right))
+    stride = math.ceil(len(layers) * 24 / (width - left - right))
 
     def marks() -> Iterator[Markup]:
         yield svg.text("cycles worked a frame, share of the bound", left, top - 10, class_="caption")
@@ -94,11 +94,10 @@ def similarity(matrix: Sequence[Sequence[float]], people: Sequence[int], name: s
             for j, value in enumerate(row):
                 x, y = head + cell * j, head + cell * i
                 strength = min(max(value, 0.0), 1.0)
-                yield svg.bar(
-                    x + 1, y + 1, cell - 2, cell - 2, "heat", f"faces {i + 1} and {j + 1}: {value:.6f}", strength
-                )
+                title = f"faces {i + 1} and {j + 1}: {value:.6f}"
+                yield svg.bar(x + 1, y + 1, cell - 2, cell - 2, "heat", title, strength)
                 ink = "value strong" if strength > 0.55 else "value"
-                yield svg.text(f"{value:.2f}", x + cell / 2, y + cell / 2 + 5, "middle", ink)
+                yield svg.text(decimal(value, 2), x + cell / 2, y + cell / 2 + 5, "middle", ink)
         for i, j in ((i, j) for i in range(len(people)) for j in range(len(people))):
             if people[i] == people[j]:
                 yield svg.bar(head + cell * j + 1, head + cell * i + 1, cell - 2, cell - 2, "same")
@@ -128,11 +127,11 @@ def roc(faces: FacesRecord) -> Markup:
         for decade in range(-decades, 1):
             x = across(10.0**decade)
             yield svg.line(x, top, x, height - bottom, "rule")
-            yield svg.text(f"{10.0**decade:g}", x, height - bottom + 18, "middle")
+            yield svg.text(decimal(10.0**decade, -decade), x, height - bottom + 18, "middle")
         for step in range(5):
             rate = floor + (1 - floor) * step / 4
             yield svg.line(left, up(rate), width - right, up(rate), "rule")
-            yield svg.text(percent(rate, _digits(floor)), left - 8, up(rate) + 4, "end")
+            yield svg.text(f"{round(rate * 100, 2):g} %", left - 8, up(rate) + 4, "end")
         middle = (left + width - right) / 2
         yield svg.text("impostor pairs accepted (log)", middle, height - 8, "middle", "caption")
         yield svg.text("genuine pairs accepted", left + 8, top + 16, class_="caption")
@@ -154,10 +153,6 @@ def _at_left(curve: Curve) -> float:
 def _floor(rate: float) -> float:
     """A round number below the curves for the axis to begin at."""
     return max(limit for limit in (0.0, 0.5, 0.8, 0.9, 0.96, 0.98, 0.99, 0.996) if limit == 0 or limit < rate)
-
-
-def _digits(floor: float) -> int:
-    return 2 if floor > 0.98 else 1 if floor > 0.9 else 0
 
 
 def _steps(curve: Curve, floor: float) -> Iterator[tuple[float, float]]:

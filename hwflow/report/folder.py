@@ -27,7 +27,7 @@ from hwflow.records import (
 
 T = TypeVar("T")
 
-_AGAIN = "run the design again: `hwflow run CONFIG --out {}`"
+_AGAIN = "run the design again: `hwflow run CONFIG --fresh`"
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -183,18 +183,19 @@ def read_run(path: Path) -> RunFiles:
         raise UserError(f"{path} is not a folder", "name the folder that `hwflow run` wrote")
     if not (path / "manifest.json").is_file():
         raise UserError(
-            f"{path} is not a run folder: it holds no manifest.json", "name the folder that `hwflow run` wrote"
+            f"{path} is not a run folder: it holds no manifest.json",
+            "name the folder that `hwflow run` wrote",
         )
     manifest = _read(path / "manifest.json", lambda file: Manifest.model_validate_json(file.read_bytes()))
     metrics = _read(path / "metrics.json", read_metrics)
     if manifest is None or metrics is None:
-        raise UserError(f"{path} holds no metrics.json: no step of the run is done", _AGAIN.format(path))
-    faces = _read(path / "faces.json", read_faces)
+        raise UserError(f"{path} holds no metrics.json: no step of the run is done", _AGAIN)
+    faces = _read(path / "faces" / "faces.json", read_faces)
     return RunFiles(
         path=path,
         manifest=manifest,
         metrics=metrics,
-        layers=_read(path / "layers.json", read_layers),
+        layers=_read(path / "graph" / "layers.json", read_layers),
         rungs=_read(path / "verify.json", read_rungs),
         faces=faces,
         pictures=[_picture(path, name) for name in faces.pictures] if faces else [],
@@ -213,7 +214,7 @@ def _read(path: Path, reader: Callable[[Path], T]) -> T | None:
     except ValueError as error:
         raise UserError(
             f"{path} is damaged or was written by another version of hwflow: {error}",
-            _AGAIN.format(path.parent),
+            _AGAIN,
         ) from error
 
 
@@ -221,8 +222,8 @@ def _picture(folder: Path, name: str) -> str:
     """A picture of the run folder as a ``data:`` URI."""
     path = (folder / name).resolve()
     if not path.is_relative_to(folder.resolve()):
-        raise UserError(f"faces.json names {name!r}, which lies outside the run folder", _AGAIN.format(folder))
+        raise UserError(f"faces.json names {name!r}, which lies outside the run folder", _AGAIN)
     content = path.read_bytes() if path.is_file() else b""
     if not content.startswith(_PNG):
-        raise UserError(f"faces.json names {name!r}, which is no PNG picture", _AGAIN.format(folder))
+        raise UserError(f"faces.json names {name!r}, which is no PNG picture", _AGAIN)
     return "data:image/png;base64," + b64encode(content).decode()

@@ -6,7 +6,7 @@ from __future__ import annotations
 import logging
 import shlex
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -98,10 +98,7 @@ def render_report(run_dir: Path) -> Path:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {
-        name: getattr(text, name)
-        for name in ("breakable", "compact", "grid", "grouped", "percent", "seconds", "shape", "signed")
-    }
+    environment.filters |= {function.__name__: function for function in text.FILTERS}
     html = environment.get_template("report.html.j2").render(_page(run))
     target = run_dir / NAME
     partial = target.with_name(f".{NAME}.partial")
@@ -117,6 +114,7 @@ def _page(run: RunFiles) -> dict[str, Any]:
     checks = list(_rung_checks(run))
     budget = list(_budget_checks(run))
     working = [(number, layer) for number, layer in enumerate(layers, 1) if layer.macs]
+    bottleneck = max(layers, key=lambda layer: layer.cycles, default=None)
     seconds = manifest.when_and_where.step_seconds
     durations = dict(sorted(seconds.items(), key=lambda step: (-step[1], step[0])))
     return {
@@ -128,13 +126,15 @@ def _page(run: RunFiles) -> dict[str, Any]:
         "budget": budget,
         "key_figures": [figure for figure in _key_figures(run) if figure],
         "layers": list(enumerate(layers, 1)),
-        "busiest": max((layer.cycles for layer in layers), default=0),
+        "bottleneck": bottleneck,
+        "ties": sum(layer.cycles == bottleneck.cycles for layer in layers) - 1 if bottleneck else 0,
         "totals": {
             name: sum(getattr(layer, name) or 0 for layer in layers)
             for name in ("params", "macs", "multipliers")
         },
         "legend": figures.series([layer for _, layer in working]),
         "workload": figures.workload(working) if working else None,
+        "simulated": any(record.rung == "rtl" for record in run.rungs or []),
         "heat_maps": _heat_maps(run.faces),
         "farthest": _farthest(run.faces),
         "roc": figures.roc(run.faces) if run.faces else None,
@@ -142,19 +142,25 @@ def _page(run: RunFiles) -> dict[str, Any]:
         "steps_total": sum(durations.values()),
         "ports": _ports(run.interface) if run.interface else [],
         "command": shlex.join(["hwflow", *manifest.argv]),
-        "artifacts": sorted(Counter(name.split("/")[0] for name in manifest.artifacts).items()),
+        "artifacts": _artifacts(manifest.artifacts),
         "absent": {
-            "layers": _why_absent(run, "emit"),
-            "faces": _why_no_faces(run),
+            "layers": _why_absent(run, "convert"),
+            "faces": _why_absent(run, "faces", "faces.accuracy"),
             "interface": _why_absent(run, "emit"),
         },
     }
 
 
+def _artifacts(names: Iterable[str]) -> list[tuple[str, int]]:
+    """Number of files by folder, the flow's own notes left out."""
+    tops = (name.split("/")[0] for name in names)
+    return sorted(Counter(top for top in tops if not top.startswith(".")).items())
+
+
 def _notice(status: str) -> str:
     """What to know about a run that did not end well; ``running`` is how the report's own step sees it."""
     if status.startswith("failed"):
-        return f"This run {status}. What follows is from the steps before."
+        return f"This run {status}"
     return "This run was stopped early; later steps have not run." if status == "partial" else ""
 
 
@@ -169,31 +175,20 @@ def _rung_checks(run: RunFiles) -> Iterator[Check]:
             name = f"{title}, {_SCOPES.get(record.scope, record.scope)}"
             yield Check(_state(record), name, record.first_difference, record)
         if rung in _REQUIRED and rung not in found:
-            yield Check("open", title, _why_no_rung(run, rung))
+            yield Check("open", title, _why_absent(run, "verify", f"verify.{rung}.mismatches"))
 
 
 def _state(record: RungRecord) -> State:
     return "bad" if record.mismatches else "good" if record.values else "open"
 
 
-def _why_no_rung(run: RunFiles, rung: str) -> str:
-    verify = run.config.Hwflow.Verify
-    if (rung, False) in (("csim", verify.Csim), ("rtl", verify.Rtl)):
-        return f"not run: switched off in the design (Hwflow.Verify.{rung.capitalize()}: false)"
-    return _why_absent(run, "verify")
-
-
-def _why_absent(run: RunFiles, step: str) -> str:
-    """Why the files of a step are not there."""
-    if step in run.manifest.when_and_where.step_seconds:
-        return f"not run: step {step} left it out"
-    return f"not run: step {step} was not reached"
-
-
-def _why_no_faces(run: RunFiles) -> str:
-    if run.config.Hwflow.Data.Kind == "random":
-        return "not run: the stimuli of this design are random codes (Hwflow.Data.Kind: random)"
-    return _why_absent(run, "verify")
+def _why_absent(run: RunFiles, step: str, metric: str = "") -> str:
+    """Why the result of a step is not there."""
+    found = run.by_name.get(metric)
+    if found and found.reason:
+        return found.reason
+    reached = step in run.manifest.when_and_where.step_seconds
+    return f"step {step} {'left no record' if reached else 'was not reached'}"
 
 
 def _budget_checks(run: RunFiles) -> Iterator[Check]:
@@ -201,9 +196,10 @@ def _budget_checks(run: RunFiles) -> Iterator[Check]:
     for name, limit in run.config.Hwflow.Budget.items():
         metric, value = run.by_name.get(name), run.number(name)
         unit = f" {metric.unit}" if metric and metric.unit != "1" else ""
-        if value is None:
-            reason = metric.reason if metric and metric.reason else "the run has no such figure"
-            yield Check("bad", name, f"no value: {reason}; at most {limit:,g}{unit}")
+        if metric is None:
+            yield Check("open", name, f"the run has no such figure; at most {limit:,g}")
+        elif value is None:
+            yield Check("bad", name, f"no value: {metric.reason or 'no number'}; at most {limit:,g}{unit}")
         else:
             state: State = "good" if value <= limit else "bad"
             yield Check(state, name, f"{value:,.6g}{unit}, at most {limit:,g}{unit}")
@@ -259,7 +255,7 @@ def _speed(run: RunFiles) -> Iterator[Figure | None]:
         yield _unknown(run, "rtl.latency_cycles", "Latency")
 
 
-def _size(run: RunFiles) -> Iterator[Figure | None]:
+def _size(run: RunFiles) -> Iterator[Figure]:
     layers = run.layers or []
     busy = [layer for layer in layers if layer.macs and layer.multipliers]
     macs = run.number("model.macs") or sum(layer.macs for layer in layers)
@@ -276,8 +272,9 @@ def _size(run: RunFiles) -> Iterator[Figure | None]:
         )
     if params:
         bits = sorted({layer.weight_bits for layer in layers if layer.weight_bits})
-        widths = f"{bits[0]} bits" if len(bits) == 1 else f"{bits[0]} to {bits[-1]} bits" if bits else ""
-        yield Figure("Parameters", text.compact(params), "", f"{params:,.0f}{f', {widths}' if widths else ''}")
+        span = "" if not bits else f"{bits[0]}" if len(bits) == 1 else f"{bits[0]} to {bits[-1]}"
+        detail = f"{params:,.0f}{f'; weights of {span} bits' if span else ''}"
+        yield Figure("Parameters", text.compact(params), "", detail)
     if macs:
         yield Figure("Multiply-accumulates", text.compact(macs), "a frame", f"{macs:,.0f}")
 
@@ -298,7 +295,7 @@ def _simulation(run: RunFiles) -> Figure | None:
     return Figure("RTL simulation", text.seconds(rtl), "a frame", detail)
 
 
-def _accuracy(run: RunFiles) -> Iterator[Figure | None]:
+def _accuracy(run: RunFiles) -> Iterator[Figure]:
     faces, cosine = run.faces, run.number("embedding.cosine_to_float.min")
     if faces:
         yield Figure(
@@ -308,12 +305,13 @@ def _accuracy(run: RunFiles) -> Iterator[Figure | None]:
             f"float network {text.percent(faces.accuracy_float, 2)}",
         )
         yield Figure(
-            "Area under ROC", f"{faces.auc_quantized:.5f}", "", f"float network {faces.auc_float:.5f}"
+            "Area under ROC",
+            text.decimal(faces.auc_quantized, 5),
+            "",
+            f"float network {text.decimal(faces.auc_float, 5)}",
         )
     if cosine is not None:
-        yield Figure("Cosine to float", f"{cosine:.4f}", "", "smallest over all embeddings compared")
-    else:
-        yield _unknown(run, "embedding.cosine_to_float.min", "Cosine to float")
+        yield Figure("Cosine to float", text.decimal(cosine, 4), "", "smallest over all embeddings compared")
 
 
 def _unknown(run: RunFiles, metric: str, name: str) -> Figure | None:
@@ -327,7 +325,7 @@ def _heat_maps(faces: FacesRecord | None) -> list[tuple[str, Any]]:
         return []
     pairs = (
         ("Float network", faces.similarity_float),
-        ("Accelerator (RTL)", faces.similarity_hardware),
+        ("Accelerator", faces.similarity_hardware),
     )
     return [(name, figures.similarity(matrix, faces.people, name)) for name, matrix in pairs]
 

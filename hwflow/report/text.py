@@ -33,7 +33,7 @@ def compact(value: float | None) -> str:
     if value is None:
         return NONE
     for scale, prefix in _PREFIXES:
-        if abs(value) >= scale:
+        if abs(value) >= 0.9995 * scale:
             return f"{significant(value / scale)} {prefix}"
     return f"{value:.0f}"
 
@@ -54,14 +54,16 @@ def seconds(value: float | None) -> str:
 
     Examples
     --------
-    >>> seconds(0.042), seconds(2.53), seconds(74.2), seconds(3725.0)
-    ('42 ms', '2.53 s', '1 min 14 s', '1 h 2 min')
+    >>> seconds(0.000_032), seconds(0.042), seconds(2.53), seconds(74.2), seconds(3725.0)
+    ('32 µs', '42 ms', '2.53 s', '1 min 14 s', '1 h 2 min')
     """
     if value is None:
         return NONE
-    if value < 1:
+    if 0 < value < 0.9995e-3:
+        return f"{value * 1e6:.3g} µs"
+    if 0 < value < 0.9995:
         return f"{value * 1e3:.3g} ms"
-    if value < 60:
+    if value < 59.95:
         return f"{value:.3g} s"
     whole = round(value)
     if whole < 3600:
@@ -78,6 +80,17 @@ def percent(share: float | None, digits: int = 1) -> str:
     '99.34 %'
     """
     return NONE if share is None else f"{share * 100:.{digits}f} %"
+
+
+def decimal(value: float, digits: int) -> str:
+    """A number to so many digits after the point; zero has no sign.
+
+    Examples
+    --------
+    >>> decimal(-0.157, 2), decimal(-0.001, 2)
+    ('−0.16', '0.00')
+    """
+    return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "−")
 
 
 def signed(value: float, digits: int) -> str:
@@ -134,3 +147,7 @@ def breakable(name: str) -> Markup:
     Markup('conv_<wbr>&lt;1&gt;')
     """
     return escape(name).replace("_", Markup("_<wbr>"))
+
+
+FILTERS = (breakable, compact, decimal, grid, grouped, percent, seconds, shape, signed)
+"""What the template formats with."""
