@@ -178,7 +178,7 @@ def interface() -> dict[str, Any]:
 
 
 def manifest(design: dict[str, Any] = DESIGN, status: str = "running") -> dict[str, Any]:
-    files = ["metrics.json", "verify.json", *(f"rtl/mem/w{number}.mem" for number in range(60))]
+    files = [".steps/emit.metrics.json", "verify.json", *(f"rtl/mem/w{number}.mem" for number in range(60))]
     return {
         "schema": 1,
         "status": status,
@@ -463,7 +463,7 @@ class TestLayers:
         assert heights[1::2] == pytest.approx([(layer.multipliers or 0) / 32 * 80 for layer in working])
 
     def test_names_are_escaped(self, run: Path) -> None:
-        evil = layers()[3].model_copy(update={"name": "<script>alert(1)</script>", "op": '"><b>'})
+        evil = layers()[5].model_copy(update={"name": "<script>alert(1)</script>", "op": '"><b>'})
         write_records(run / "graph" / "layers.json", [evil])
         found = page(run)
         assert not {"script", "b"} & {tag for tag, _ in found.tags}
@@ -523,7 +523,7 @@ def test_reproduce(run: Path) -> None:
     assert "with uncommitted changes" in text
     assert "hls4ml\N{NO-BREAK SPACE}1.3.0" in text
     assert "npm" not in text  # was not installed
-    assert "rtl (60 files)" in text
+    assert "Files rtl (60 files), verify.json;" in text
 
 
 @pytest.mark.parametrize(

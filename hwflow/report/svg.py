@@ -15,6 +15,8 @@ def element(tag: str, *children: str, **attributes: str | float | None) -> Marku
     --------
     >>> element("text", "a < b", x=1.5, class_="tick", text_anchor="end")
     Markup('<text x="1.5" class="tick" text-anchor="end">a &lt; b</text>')
+    >>> element("svg", role="img", aria_label='a "b"', class_=None)
+    Markup('<svg role="img" aria-label="a &#34;b&#34;"></svg>')
     """
     parts = [
         f' {name.rstrip("_").replace("_", "-")}="{escape(_value(value))}"'
