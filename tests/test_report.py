@@ -523,7 +523,8 @@ def test_reproduce(run: Path) -> None:
     assert "with uncommitted changes" in text
     assert "hls4ml\N{NO-BREAK SPACE}1.3.0" in text
     assert "npm" not in text  # was not installed
-    assert "Files rtl (60 files), verify.json;" in text
+    assert "rtl (60 files), verify.json;" in text
+    assert ".steps" not in text
 
 
 @pytest.mark.parametrize(
