@@ -497,10 +497,23 @@ class TestFaces:
         decades = np.diff(verticals[:5])
         assert decades == pytest.approx(decades[0], abs=0.02)
 
-    def test_hardware_that_was_not_simulated(self, run: Path) -> None:
-        assert "through the simulated hardware" in page(run).text
-        write_records(run / "verify.json", rungs()[:2])
-        assert "the hardware was not simulated" in page(run).text
+    @pytest.mark.parametrize(
+        ("compared", "words", "title"),
+        [
+            (rungs(), "went through the simulated hardware.", "Accelerator"),
+            (rungs(mismatches=1), "from which the simulated hardware differs", "Golden integer model"),
+            (rungs()[:2], "the hardware was not simulated", "Golden integer model"),
+        ],
+        ids=["equal", "differs", "not-simulated"],
+    )
+    def test_claims_about_hardware_need_its_simulation(
+        self, run: Path, compared: list[RungRecord], words: str, title: str
+    ) -> None:
+        write_records(run / "verify.json", compared)
+        text = page(run).text
+        assert words in text
+        assert f"Cosine similarity: {title}" in text
+        assert ("this ROC is the hardware's, too" in text) == (title == "Accelerator")
 
 
 def test_steps_longest_first(run: Path) -> None:

@@ -114,6 +114,7 @@ def _page(run: RunFiles) -> dict[str, Any]:
     checks = list(_rung_checks(run))
     budget = list(_budget_checks(run))
     working = [(number, layer) for number, layer in enumerate(layers, 1) if layer.macs]
+    hardware = _hardware(run.rungs or [])
     bottleneck = max(layers, key=lambda layer: layer.cycles, default=None)
     seconds = manifest.when_and_where.step_seconds
     durations = dict(sorted(seconds.items(), key=lambda step: (-step[1], step[0])))
@@ -134,8 +135,8 @@ def _page(run: RunFiles) -> dict[str, Any]:
         },
         "legend": figures.series([layer for _, layer in working]),
         "workload": figures.workload(working) if working else None,
-        "simulated": any(record.rung == "rtl" for record in run.rungs or []),
-        "heat_maps": _heat_maps(run.faces),
+        "hardware": hardware,
+        "heat_maps": _heat_maps(run.faces, "Accelerator" if hardware == "good" else "Golden integer model"),
         "farthest": _farthest(run.faces),
         "roc": figures.roc(run.faces) if run.faces else None,
         "steps": figures.steps(durations) if durations else None,
@@ -180,6 +181,12 @@ def _rung_checks(run: RunFiles) -> Iterator[Check]:
 
 def _state(record: RungRecord) -> State:
     return "bad" if record.mismatches else "good" if record.values else "open"
+
+
+def _hardware(rungs: Iterable[RungRecord]) -> State:
+    """Whether the simulated hardware gave the golden outputs."""
+    found = [_state(record) for record in rungs if (record.rung, record.scope) == ("rtl", "output")]
+    return found[0] if found else "open"
 
 
 def _why_absent(run: RunFiles, step: str, metric: str = "") -> str:
@@ -320,13 +327,10 @@ def _unknown(run: RunFiles, metric: str, name: str) -> Figure | None:
     return Figure(name, text.NONE, "", found.reason) if found and found.reason else None
 
 
-def _heat_maps(faces: FacesRecord | None) -> list[tuple[str, Any]]:
+def _heat_maps(faces: FacesRecord | None, quantized: str) -> list[tuple[str, Any]]:
     if faces is None:
         return []
-    pairs = (
-        ("Float network", faces.similarity_float),
-        ("Accelerator", faces.similarity_hardware),
-    )
+    pairs = (("Float network", faces.similarity_float), (quantized, faces.similarity_hardware))
     return [(name, figures.similarity(matrix, faces.people, name)) for name, matrix in pairs]
 
 
