@@ -141,7 +141,7 @@ class RungRecord(_Record):
 
 
 class FacesRecord(_Record):
-    """Face verification of a run (``faces.json``); embeddings of the shown faces from float model and hardware.
+    """Face verification of a run (``faces.json``).
 
     Parameters
     ----------

@@ -71,7 +71,7 @@ class HwflowBackend(FPGABackend):  # type: ignore[misc]
             "WriterConfig": {"Namespace": None, "WriteWeightsTxt": False, "WriteTar": False},
         }
 
-    @model_optimizer()
+    @model_optimizer()  # type: ignore[untyped-decorator]
     def bind_runtime(self, model: ModelGraph) -> None:
         """Let the model's own methods run the RTL."""
         runtime = RtlRuntime(model)

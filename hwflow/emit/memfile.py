@@ -28,7 +28,7 @@ def memory_text(memory: Memory) -> str:
     nibbles = padded.reshape(depth, digits, 4) @ np.array([1, 2, 4, 8], dtype=np.uint8)
     text = np.frombuffer(b"0123456789abcdef", dtype=np.uint8)[nibbles[:, ::-1]]
     lines = np.concatenate([text, np.full((depth, 1), ord("\n"), dtype=np.uint8)], axis=1)
-    return lines.tobytes().decode("ascii")
+    return bytes(lines.tobytes()).decode("ascii")
 
 
 def memory_name(text: str, kind: str) -> str:

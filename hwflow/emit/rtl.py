@@ -23,8 +23,8 @@ def write_rtl(design: Design, folder: Path) -> None:
     design : Design
         What :func:`hwflow.emit.design.build_design` made.
     folder : pathlib.Path
-        Receives ``<name>.sv``, ``hwf_*.sv``, ``mem/``, ``filelist.f`` and ``interface.json``. Files of an earlier
-        design that this one does not have are removed.
+        Receives ``<name>.sv``, ``hwf_*.sv``, ``mem/``, ``filelist.f`` and ``interface.json``. Files of an
+        earlier design that this one does not have are removed.
     """
     files = {f"{module}.sv": library_source(module) for module in design.modules}
     files |= {f"mem/{name}": text for name, text in design.memories.items()}
@@ -104,7 +104,7 @@ def top_source(design: Design) -> str:
         f"// QuantGraph sha256 {graph_hash(design.graph)}",
         f"// Initiation interval: at most 1.02 * {design.plan.ii_bound} cycles a frame "
         f"(bottleneck: {design.plan.bottleneck}).",
-        "// Frames are tensors in row-major order, channels last; lane 0 in the low bits; formats in interface.json.",
+        "// Frames are row-major tensors, channels last, lane 0 in the low bits; formats: interface.json.",
         "",
     ]
     return "\n".join([*header, *_ports(design), *_signals(design), *_body(design), "endmodule", ""])
@@ -172,7 +172,8 @@ def _body(design: Design) -> Iterable[str]:
         yield f"  assign {name}_tvalid = {stream.name}_tvalid;"
         yield f"  assign {stream.name}_tready = {name}_tready;"
         yield f"  hwf_tlast #(.Beats({beats})) u_{name}_tlast ("
-        yield f"    .clk_i, .rst_ni, .tvalid_i({name}_tvalid), .tready_i({name}_tready), .tlast_o({name}_tlast)"
+        yield "    .clk_i, .rst_ni,"
+        yield f"    .tvalid_i({name}_tvalid), .tready_i({name}_tready), .tlast_o({name}_tlast)"
         yield "  );"
     yield ""
     yield "`ifdef HWF_TAPS"
@@ -210,7 +211,8 @@ def _instance(block: Block) -> Iterable[str]:
 
 def _fork(block: Block) -> Iterable[str]:
     source = block.inputs[0][1].name
-    yield f"  hwf_fork #(.Width({block.parameters['Width']}), .Outputs({block.parameters['Outputs']})) {block.label} ("
+    width, outputs = block.parameters["Width"], block.parameters["Outputs"]
+    yield f"  hwf_fork #(.Width({width}), .Outputs({outputs})) {block.label} ("
     yield f"    .clk_i, .rst_ni, .s_axis_tdata({source}_tdata), .s_axis_tvalid({source}_tvalid),"
     yield f"    .s_axis_tready({source}_tready), .m_axis_tdata({block.outputs[0].name}_tdata),"
     yield f"    .m_axis_tvalid({block.label}_tvalid), .m_axis_tready({block.label}_tready)"

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Timing model of a folded graph: line-buffer and FIFO sizes that sustain the initiation interval.
 
-The source is throttled to one frame every ``period`` cycles, its pixels evenly spread, and every buffer is taken
-as unbounded. The largest occupancy seen then is the size each buffer needs. A dataflow graph with those sizes admits
-this schedule, and self-timed execution is never slower than any admissible schedule (monotonicity of marked graphs,
-Baccelli et al., "Synchronization and Linearity", 1992), so the accelerator keeps at least this rate without a
-throttle, and cannot deadlock.
+The source is throttled to one frame every ``period`` cycles, its pixels evenly spread, and every buffer
+is taken as unbounded. The largest occupancy seen then is the size each buffer needs. A dataflow graph with
+those sizes admits this schedule, and self-timed execution is never slower than any admissible schedule
+(monotonicity of marked graphs, Baccelli et al., "Synchronization and Linearity", 1992), so the accelerator
+keeps at least this rate without a throttle, and cannot deadlock.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from hwflow.ops.registry import op
 
 Times = NDArray[np.float64]
 
-#: Slack of the modelled period over the bound; it absorbs the few cycles of pipeline fill the model leaves out.
+#: Slack of the modelled period over the bound, for the few cycles of pipeline fill the model leaves out.
 _PERIOD_SLACK = 1.005
 #: Frames simulated; the third is in steady state.
 _FRAMES = 3
@@ -46,7 +46,7 @@ class Schedule:
     fifo : mapping of (str, int) to int
         Depth, beats of the producer, of the FIFO on input ``position`` of node ``name``.
     ii_bound : int
-        Largest (output pixels x reuse factor) of all layers, cycles; no accelerator of this folding is faster.
+        Largest (output pixels x reuse factor) of all layers, cycles; this folding cannot be faster.
     bottleneck : str
         Layer that sets it.
     """

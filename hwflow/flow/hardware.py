@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hwflow.config.schema import DesignConfig
 from hwflow.errors import ConfigError, VerificationError
@@ -177,7 +178,7 @@ def _golden(context: Context) -> None:
     np.save(folder / "input.npy", codes)
     np.save(folder / "output.npy", np.concatenate(parts))
     traced = run_golden(graph, {node.name: codes[: verify.TraceFrames]}, keep=[n.name for n in graph])
-    np.savez_compressed(folder / "layers.npz", **traced)  # type: ignore[arg-type]
+    np.savez_compressed(folder / "layers.npz", **traced)
     if people is not None:
         _save_pictures(frames, people, folder)
 
@@ -228,10 +229,9 @@ def _golden_input(context: Context) -> Codes:
     return codes
 
 
-def _input_values(context: Context, count: int | None = None) -> Frames:
+def _input_values(context: Context, count: int | None = None) -> NDArray[np.float64]:
     graph = the_graph(context)
-    values = from_codes(_golden_input(context)[:count], graph.node(graph.inputs[0]).type)
-    return values  # type: ignore[return-value]
+    return from_codes(_golden_input(context)[:count], graph.node(graph.inputs[0]).type)
 
 
 # ------------------------------------------------------------------------------------------------ qkeras
@@ -273,8 +273,8 @@ def _finish_rungs(context: Context, rung: str, rungs: list[RungRecord]) -> None:
         if record.mismatches:
             context.fail_at_end(
                 VerificationError(
-                    f"{rung} differs from the golden model in {record.mismatches} of {record.values} codes; first "
-                    f"{record.first_difference}",
+                    f"{rung} differs from the golden model in {record.mismatches} of {record.values} codes; "
+                    f"first {record.first_difference}",
                     "this is a fault of hwflow or of a tool; the run folder holds everything to repeat it",
                 )
             )

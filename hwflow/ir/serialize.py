@@ -58,7 +58,7 @@ def save_graph(graph: QuantGraph, folder: Path) -> None:
     arrays = {
         f"{node.name}/{key}": param.codes for node in graph for key, param in sorted(node.params.items())
     }
-    np.savez_compressed(folder / "quantgraph.npz", **arrays)  # type: ignore[arg-type]
+    np.savez_compressed(folder / "quantgraph.npz", **arrays)
     text = json.dumps(graph_to_dict(graph), indent=1, sort_keys=True)
     (folder / "quantgraph.json").write_text(text + "\n")
 

@@ -233,17 +233,20 @@ def round_codes(codes: Codes, shift: int, mode: Rounding) -> Codes:
         return floor
     rest = codes - (floor << shift)
     half = np.int64(1) << (shift - 1)
+    up: NDArray[np.bool_]
     if mode is Rounding.TRN_ZERO:
-        return floor + ((codes < 0) & (rest != 0))
-    if mode is Rounding.RND:
-        return floor + (rest >= half)
-    if mode is Rounding.RND_MIN_INF:
-        return floor + (rest > half)
-    if mode is Rounding.RND_ZERO:
-        return floor + ((rest > half) | ((rest == half) & (codes < 0)))
-    if mode is Rounding.RND_INF:
-        return floor + ((rest > half) | ((rest == half) & (codes >= 0)))
-    return floor + ((rest > half) | ((rest == half) & ((floor & 1) == 1)))
+        up = (codes < 0) & (rest != 0)
+    elif mode is Rounding.RND:
+        up = rest >= half
+    elif mode is Rounding.RND_MIN_INF:
+        up = rest > half
+    elif mode is Rounding.RND_ZERO:
+        up = (rest > half) | ((rest == half) & (codes < 0))
+    elif mode is Rounding.RND_INF:
+        up = (rest > half) | ((rest == half) & (codes >= 0))
+    else:
+        up = (rest > half) | ((rest == half) & ((floor & 1) == 1))
+    return floor + up.astype(np.int64)
 
 
 def overflow_codes(codes: Codes, cast: Cast) -> Codes:

@@ -84,7 +84,7 @@ class Window:
         """Whether the window is a single pixel that moves by one."""
         return self.kernel_h == self.kernel_w == self.stride_h == self.stride_w == 1
 
-    def needed(self) -> np.ndarray[Any, np.dtype[np.int64]]:
+    def needed(self) -> Codes:
         """Running number of the last pixel each window position needs (raster order)."""
         rows = np.minimum(
             np.arange(self.out_h) * self.stride_h - self.pad_top + self.kernel_h - 1, self.in_h - 1
@@ -92,13 +92,15 @@ class Window:
         cols = np.minimum(
             np.arange(self.out_w) * self.stride_w - self.pad_left + self.kernel_w - 1, self.in_w - 1
         )
-        return (rows[:, None] * self.in_w + cols[None, :]).ravel().astype(np.int64)
+        numbers: Codes = (rows[:, None] * self.in_w + cols[None, :]).ravel().astype(np.int64)
+        return numbers
 
-    def first(self) -> np.ndarray[Any, np.dtype[np.int64]]:
+    def first(self) -> Codes:
         """Running number of each position's first pixel; negative in the padding above the first frame."""
         rows = np.arange(self.out_h) * self.stride_h - self.pad_top
         cols = np.arange(self.out_w) * self.stride_w - self.pad_left
-        return (rows[:, None] * self.in_w + cols[None, :]).ravel().astype(np.int64)
+        numbers: Codes = (rows[:, None] * self.in_w + cols[None, :]).ravel().astype(np.int64)
+        return numbers
 
     @property
     def min_pixels(self) -> int:

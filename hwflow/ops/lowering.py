@@ -40,7 +40,7 @@ def output_shape(layer: Any) -> tuple[int, ...]:
 
 
 def parameter(layer: Any, name: str, shape: tuple[int, ...]) -> QuantParam:
-    """A weight tensor as integer codes on its own grid.
+    """A weight tensor as integer codes on its own grid, in the fewest bits that hold them.
 
     Raises
     ------
@@ -51,9 +51,12 @@ def parameter(layer: Any, name: str, shape: tuple[int, ...]) -> QuantParam:
     cast = precision_cast(variable.type.precision, f"layer {layer.name!r} {name}")
     values = np.asarray(variable.data, dtype=np.float64).reshape(shape)
     try:
-        return QuantParam(to_codes(values, cast.type), cast.type)
+        codes = to_codes(values, cast.type)
     except UserError as error:
         raise UserError(f"layer {layer.name!r} {name}: {error.message}", error.remedy) from error
+    # Memories hold the bits the codes need, which may be fewer than the type of the model has.
+    needed = FixedType.for_range(int(codes.min()), int(codes.max()), cast.type.frac)
+    return QuantParam(codes, needed if needed.width < cast.type.width else cast.type)
 
 
 def bias_or_zero(layer: Any, channels: int) -> QuantParam:

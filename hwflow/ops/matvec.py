@@ -24,8 +24,8 @@ def exact_float(bound: int) -> type[np.floating[Any]] | None:
 
     Notes
     -----
-    Integers up to 2**24 are exact in IEEE binary32, up to 2**53 in binary64; BLAS adds in any order, and every
-    partial sum is bounded by the sum of magnitudes.
+    Integers up to 2**24 are exact in IEEE binary32, up to 2**53 in binary64; BLAS adds in any order, and
+    every partial sum is bounded by the sum of magnitudes.
     """
     if bound <= _FLOAT32_EXACT:
         return np.float32
@@ -74,9 +74,11 @@ def windows(x: Codes, window: Window) -> Codes:
     bottom = max(0, (window.out_h - 1) * window.stride_h + window.kernel_h - window.pad_top - window.in_h)
     right = max(0, (window.out_w - 1) * window.stride_w + window.kernel_w - window.pad_left - window.in_w)
     padded = np.pad(x, ((0, 0), (window.pad_top, bottom), (window.pad_left, right), (0, 0)))
-    view = sliding_window_view(padded, (window.kernel_h, window.kernel_w), axis=(1, 2))
+    shape = (window.kernel_h, window.kernel_w)
+    view: Codes = sliding_window_view(padded, shape, axis=(1, 2))  # type: ignore[call-overload] # numpy < 2
     strided = view[:, :: window.stride_h, :: window.stride_w]
-    return strided[:, : window.out_h, : window.out_w]
+    result: Codes = strided[:, : window.out_h, : window.out_w]
+    return result
 
 
 def accumulator(matrix: Codes, x: Interval) -> tuple[Codes, Codes]:
@@ -87,8 +89,8 @@ def accumulator(matrix: Codes, x: Interval) -> tuple[Codes, Codes]:
     matrix : ndarray of int64, shape (terms, channels)
         Weight codes.
     x : Interval
-        Range of the activations; an entry a channel, or of shape (terms, 1) an entry a term. Zero is included:
-        it is what the padding gives.
+        Range of the activations; an entry a channel, or of shape (terms, 1) an entry a term. Zero is
+        included: it is what the padding gives.
 
     Returns
     -------

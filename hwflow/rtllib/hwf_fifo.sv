@@ -53,10 +53,8 @@ module hwf_fifo #(
     end else begin
       if (push) wr_q <= (wr_q == AddrW'(Depth - 1)) ? '0 : wr_q + AddrW'(1);
       if (pop) rd_q <= (rd_q == AddrW'(Depth - 1)) ? '0 : rd_q + AddrW'(1);
-      if (push & ~pop) count_q <= count_q + CntW'(1);
-      if (pop & ~push) count_q <= count_q - CntW'(1);
-      if (pop) valid_q <= 1'b1;
-      else if (m_axis_tready) valid_q <= 1'b0;
+      count_q <= count_q + CntW'(push) - CntW'(pop);
+      valid_q <= pop | (valid_q & ~m_axis_tready);
     end
   end
 endmodule

@@ -104,17 +104,15 @@ module hwf_mvu #(
     end
   end
 
+  // Control registers are written every cycle: selecting is cheaper to simulate than branching.
   always_ff @(posedge clk_i) begin
+    valid0_q <= rst_ni & (enable ? s_axis_tvalid : valid0_q);
     if (!rst_ni) begin
-      addr_q   <= '0;
-      syn_q    <= '0;
-      valid0_q <= 1'b0;
-    end else if (enable) begin
-      valid0_q <= s_axis_tvalid;
-      if (s_axis_tvalid) begin
-        addr_q <= (addr_q == AddrW'(Depth - 1)) ? '0 : addr_q + AddrW'(1);
-        syn_q  <= (syn_q == SynW'(SynapseFolds - 1)) ? '0 : syn_q + SynW'(1);
-      end
+      addr_q <= '0;
+      syn_q  <= '0;
+    end else if (take) begin
+      addr_q <= (addr_q == AddrW'(Depth - 1)) ? '0 : addr_q + AddrW'(1);
+      syn_q  <= (syn_q == SynW'(SynapseFolds - 1)) ? '0 : syn_q + SynW'(1);
     end
   end
 
@@ -129,17 +127,10 @@ module hwf_mvu #(
   assign enable = ~(done_q & busy_q & ~drain_last);
 
   always_ff @(posedge clk_i) begin
-    if (enable) begin
-      first1_q <= first0_q;
-      last1_q  <= last0_q;
-    end
-    if (!rst_ni) begin
-      valid1_q <= 1'b0;
-      done_q   <= 1'b0;
-    end else if (enable) begin
-      valid1_q <= valid0_q;
-      done_q   <= valid2 & last2;
-    end
+    first1_q <= enable ? first0_q : first1_q;
+    last1_q  <= enable ? last0_q : last1_q;
+    valid1_q <= rst_ni & (enable ? valid0_q : valid1_q);
+    done_q   <= rst_ni & (enable ? valid2 & last2 : done_q);
   end
 
   if (Simd == 1) begin : gen_no_tree
@@ -149,12 +140,9 @@ module hwf_mvu #(
   end else begin : gen_tree
     logic valid2_q, first2_q, last2_q;
     always_ff @(posedge clk_i) begin
-      if (enable) begin
-        first2_q <= first1_q;
-        last2_q  <= last1_q;
-      end
-      if (!rst_ni) valid2_q <= 1'b0;
-      else if (enable) valid2_q <= valid1_q;
+      first2_q <= enable ? first1_q : first2_q;
+      last2_q  <= enable ? last1_q : last2_q;
+      valid2_q <= rst_ni & (enable ? valid1_q : valid2_q);
     end
     assign valid2 = valid2_q;
     assign first2 = first2_q;
@@ -223,29 +211,16 @@ module hwf_mvu #(
   assign drain_last = advance & (slot_q == SlotW'(Slots - 1));
 
   always_ff @(posedge clk_i) begin
+    busy_q       <= rst_ni & (load | (busy_q & ~drain_last));
+    pick_valid_q <= rst_ni & (pick_ready ? busy_q : pick_valid_q);
+    sum_valid_q  <= rst_ni & (sum_ready ? pick_valid_q : sum_valid_q);
+    out_valid_q  <= rst_ni & (out_ready ? sum_valid_q : out_valid_q);
     if (!rst_ni) begin
-      busy_q      <= 1'b0;
       slot_q      <= '0;
       bias_addr_q <= '0;
-    end else begin
-      if (load) busy_q <= 1'b1;
-      else if (drain_last) busy_q <= 1'b0;
-      if (advance) begin
-        slot_q      <= (slot_q == SlotW'(Slots - 1)) ? '0 : slot_q + SlotW'(1);
-        bias_addr_q <= (bias_addr_q == BiasAW'(Biases - 1)) ? '0 : bias_addr_q + BiasAW'(1);
-      end
-    end
-  end
-
-  always_ff @(posedge clk_i) begin
-    if (!rst_ni) begin
-      pick_valid_q <= 1'b0;
-      sum_valid_q  <= 1'b0;
-      out_valid_q  <= 1'b0;
-    end else begin
-      if (pick_ready) pick_valid_q <= busy_q;
-      if (sum_ready) sum_valid_q <= pick_valid_q;
-      if (out_ready) out_valid_q <= sum_valid_q;
+    end else if (advance) begin
+      slot_q      <= (slot_q == SlotW'(Slots - 1)) ? '0 : slot_q + SlotW'(1);
+      bias_addr_q <= (bias_addr_q == BiasAW'(Biases - 1)) ? '0 : bias_addr_q + BiasAW'(1);
     end
   end
 

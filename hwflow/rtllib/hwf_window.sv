@@ -269,8 +269,6 @@ module hwf_window #(
   assign m_axis_tdata = zero_q ? '0 : data_q;
 
   always_ff @(posedge clk_i) begin
-    if (!rst_ni) m_axis_tvalid <= 1'b0;
-    else if (issue) m_axis_tvalid <= 1'b1;
-    else if (m_axis_tready) m_axis_tvalid <= 1'b0;
+    m_axis_tvalid <= rst_ni & (issue | (m_axis_tvalid & ~m_axis_tready));
   end
 endmodule

@@ -92,6 +92,6 @@ def _describe(name: str, expected: Codes, got: Codes, index: Sequence[int], frac
     place = tuple(int(i) for i in index)
     want, have = int(expected[place]), int(got[place])
     return (
-        f"layer {name}, frame {place[0]}, element {list(place[1:])}: expected code {want} ({want * 2.0**-frac:g}), "
-        f"got {have} ({have * 2.0**-frac:g})"
+        f"layer {name}, frame {place[0]}, element {list(place[1:])}: "
+        f"expected code {want} ({want * 2.0**-frac:g}), got {have} ({have * 2.0**-frac:g})"
     )

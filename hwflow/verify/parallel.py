@@ -47,7 +47,7 @@ def golden_outputs(folder: Path, chunks: Sequence[Codes], processes: int) -> Ite
 
 
 def _load(folder: Path) -> None:
-    global _graph  # noqa: PLW0603 - a worker holds one graph
+    global _graph  # a worker holds one graph
     _graph = load_graph(folder)
 
 

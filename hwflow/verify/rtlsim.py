@@ -214,9 +214,10 @@ class RtlSimulator:
         argv: list[str | Path] = [
             self.executable or "", "--in", work / "in.bin", "--out", work / "out.bin",
             "--report", work / "report.json", "--frames", str(codes.shape[0]),
-            "--in-beats", str(self.input["beats_per_frame"]), "--out-beats", str(self.output["beats_per_frame"]),
+            "--in-beats", str(self.input["beats_per_frame"]),
+            "--out-beats", str(self.output["beats_per_frame"]),
             "--idle", str(idle), "--stall", str(stall), "--seed", str(seed),
-            "--timeout", str(max(100_000, _SILENCE * self.interface["ii_bound_cycles"] * 20)), *plusargs,
+            "--timeout", str(max(100_000, _SILENCE * self.interface["ii_bound_cycles"])), *plusargs,
         ]  # fmt: skip
         try:
             run_tool(argv, log=self.log, tool="rtl simulation", cwd=self.folder, env=verilator_env())

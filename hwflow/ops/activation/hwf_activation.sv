@@ -47,7 +47,6 @@ module hwf_activation #(
   end
 
   always_ff @(posedge clk_i) begin
-    if (!rst_ni) valid_q <= 1'b0;
-    else if (s_axis_tready) valid_q <= s_axis_tvalid;
+    valid_q <= rst_ni & (s_axis_tready ? s_axis_tvalid : valid_q);
   end
 endmodule

@@ -42,14 +42,15 @@ class AddOp(OpSpec):
         )
 
     def interval(self, node: QuantNode, inputs: Sequence[Interval]) -> Interval:
-        frac = max(x.frac for x in inputs)
-        low = sum(align(x.low, x.frac, frac) for x in inputs)
-        high = sum(align(x.high, x.frac, frac) for x in inputs)
-        return Interval(low, high, frac)
+        a, b = inputs
+        frac = max(a.frac, b.frac)
+        low = align(a.low, a.frac, frac) + align(b.low, b.frac, frac)
+        return Interval(low, align(a.high, a.frac, frac) + align(b.high, b.frac, frac), frac)
 
     def exact(self, node: QuantNode, inputs: Sequence[tuple[Codes, FixedType]]) -> tuple[Codes, int]:
-        frac = max(x_type.frac for _, x_type in inputs)
-        return sum(align(codes, x_type.frac, frac) for codes, x_type in inputs), frac
+        (a, a_type), (b, b_type) = inputs
+        frac = max(a_type.frac, b_type.frac)
+        return align(a, a_type.frac, frac) + align(b, b_type.frac, frac), frac
 
     def folding(self, node: QuantNode, inputs: Sequence[QuantNode], lanes: Sequence[int]) -> Folding:
         width = max(lanes)

@@ -65,7 +65,6 @@ module hwf_add #(
   assign m_axis_tvalid   = valid_q;
 
   always_ff @(posedge clk_i) begin
-    if (!rst_ni) valid_q <= 1'b0;
-    else if (ready) valid_q <= join_valid;
+    valid_q <= rst_ni & (ready ? join_valid : valid_q);
   end
 endmodule

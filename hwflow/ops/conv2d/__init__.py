@@ -39,7 +39,8 @@ WINDOW_ATTRS = {
 class Conv2dOp(OpSpec):
     """``y[o] = cast(bias[o] + sum w[ky, kx, c, o] * x[oy*s + ky - pad, ox*s + kx - pad, c])``.
 
-    Parameters of the node: ``weight`` (kernel_h, kernel_w, in_channels, out_channels), ``bias`` (out_channels,).
+    Parameters of the node: ``weight`` (kernel_h, kernel_w, in_channels, out_channels) and ``bias``
+    (out_channels,).
     """
 
     name: ClassVar[str] = "conv2d"
@@ -148,7 +149,7 @@ def check_parallel(node: QuantNode, parallel: bool) -> list[str]:
     """Whether a layer that reads whole windows can: its kernel must not be wider than the frame."""
     if parallel and int(node.attrs["kernel_w"]) > int(node.attrs["in_w"]):
         return [
-            f"layer {node.name!r}: ReuseFactor {node.reuse_factor} reads several pixels a cycle, which a kernel wider "
-            "than its frame does not allow; choose a reuse factor of at least the kernel's size"
+            f"layer {node.name!r}: ReuseFactor {node.reuse_factor} reads several pixels a cycle, which a kernel "
+            "wider than its frame does not allow; choose a reuse factor of at least the kernel's size"
         ]
     return []

@@ -70,17 +70,11 @@ module hwf_prelu #(
   end
 
   always_ff @(posedge clk_i) begin
-    if (!rst_ni) begin
-      addr_q   <= '0;
-      valid0_q <= 1'b0;
-      valid1_q <= 1'b0;
-      valid2_q <= 1'b0;
-    end else begin
-      if (s_axis_tvalid & s_axis_tready) addr_q <= (addr_q == AddrW'(Words - 1)) ? '0 : addr_q + AddrW'(1);
-      if (s_axis_tready) valid0_q <= s_axis_tvalid;
-      if (ready1) valid1_q <= valid0_q;
-      if (ready2) valid2_q <= valid1_q;
-    end
+    valid0_q <= rst_ni & (s_axis_tready ? s_axis_tvalid : valid0_q);
+    valid1_q <= rst_ni & (ready1 ? valid0_q : valid1_q);
+    valid2_q <= rst_ni & (ready2 ? valid1_q : valid2_q);
+    if (!rst_ni) addr_q <= '0;
+    else if (s_axis_tvalid & s_axis_tready) addr_q <= (addr_q == AddrW'(Words - 1)) ? '0 : addr_q + AddrW'(1);
   end
 
   for (genvar l = 0; l < Lanes; l++) begin : gen_lane

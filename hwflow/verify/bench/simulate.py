@@ -13,7 +13,7 @@ from pathlib import Path
 from cocotb_tools.runner import get_runner
 
 #: Unknown bits and start values are random, assertions are on: what a bench wants to see.
-_BUILD = ("--assert", "--x-assign", "unique", "--x-initial", "unique", "-Wno-fatal", "-CFLAGS", "-O1")
+_BUILD = ("--assert", "--x-assign", "unique", "--x-initial", "unique", "-Wno-fatal", "-CFLAGS", "-O0")
 
 
 class BenchError(Exception):
