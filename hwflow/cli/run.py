@@ -70,10 +70,11 @@ def execute(
     from hwflow.config.load import load_config
     from hwflow.flow.runner import Flow
     from hwflow.flow.steps import STEPS
+    from hwflow.report import render
 
     design = load_config(config)
     with ExitStack() as stack:
-        return Flow(STEPS).run(
+        return Flow(STEPS, finish=render.render_report).run(
             design,
             config_path=config,
             out=out or Path("runs") / config.stem,

@@ -17,7 +17,7 @@ _VARIABLES = frozenset(
         *("table", "depthwise", "pointwise"),
     )
 )
-_STRATEGIES = ("Latency", "Resource")
+STRATEGIES = ("Latency", "Resource")
 
 
 def _precision(value: Any) -> Any:
@@ -43,8 +43,8 @@ def _precision_text(text: Any) -> None:
 
 
 def _strategy(value: Any) -> Any:
-    if not isinstance(value, str) or value.lower() not in {name.lower() for name in _STRATEGIES}:
-        raise ValueError(f"{value!r} is not a strategy; {did_you_mean(str(value), _STRATEGIES)}")
+    if not isinstance(value, str) or value.lower() not in {name.lower() for name in STRATEGIES}:
+        raise ValueError(f"{value!r} is not a strategy; {did_you_mean(str(value), STRATEGIES)}")
     return value
 
 

@@ -31,7 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwflow.errors import ToolNotFoundError, UserError
-from hwflow.models.cache import cache_dir
+from hwflow.tools.paths import cache_dir
 
 _log = logging.getLogger(__name__)
 

@@ -350,9 +350,9 @@ def _faces(context: Context) -> None:
     )
 
 
-def _thinned(fpr: Any, tpr: Any, points: int = 400) -> list[tuple[float, float]]:
-    """At most ``points`` points of a ROC curve, dense at its left end, where it is read."""
-    keep = np.unique(np.rint(np.geomspace(1, len(fpr), min(points, len(fpr)))).astype(int) - 1)
+def _thinned(fpr: Any, tpr: Any, points: int = 1000) -> list[tuple[float, float]]:
+    """At most ``points`` corners of a ROC curve (scikit-learn leaves out what lies on a line)."""
+    keep = np.unique(np.linspace(0, len(fpr) - 1, min(points, len(fpr))).astype(int))
     return [(float(fpr[i]), float(tpr[i])) for i in keep]
 
 

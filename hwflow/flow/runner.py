@@ -90,9 +90,11 @@ class Flow:
     ----------
     steps : sequence of Step
         All steps, each after those it needs.
+    finish : callable, optional
+        Called with the run folder once all steps are done and recorded, also where they found a fault.
     """
 
-    def __init__(self, steps: Sequence[Step]) -> None:
+    def __init__(self, steps: Sequence[Step], finish: Callable[[Path], object] | None = None) -> None:
         names: list[str] = []
         for step in steps:
             if unknown := set(step.needs) - set(names):
@@ -100,6 +102,7 @@ class Flow:
             names.append(step.name)
         self.steps = tuple(steps)
         self.names = tuple(names)
+        self.finish = finish
 
     def run(
         self,
@@ -163,10 +166,13 @@ class Flow:
             book = _Book(config, config_path, argv, folder)
             with _logging_to(folder.path / "hwflow.log"), book.noting_failure(self.steps[-1]):
                 result = self._run_steps(context, folder, book, steps, forced)
+                whole = steps[-1] is self.steps[-1]
+                book.write("complete" if whole else "partial")
+                if whole and self.finish is not None:
+                    self.finish(folder.path)
                 if context.deferred:
                     raise context.deferred[0]
-                book.write("complete" if steps[-1] is self.steps[-1] else "partial")
-        if steps[-1] is self.steps[-1]:
+        if whole:
             check_budget(config, result.metrics)
         return result
 

@@ -308,7 +308,7 @@ def sum_type(
     --------
     >>> sum_type(np.array([[3], [-1]]), (0,), FixedType(True, 3, 0), FixedType(False, 2, 1),
     ...          np.array([1]), FixedType(False, 1, 0))
-    FixedType(signed=True, width=6, frac=1)
+    FixedType(signed=True, width=5, frac=1)
     """
     low, high = input_grid.range()
     positive = np.maximum(weights, 0).sum(axis=summed).reshape(-1).astype(object)

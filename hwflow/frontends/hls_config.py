@@ -11,23 +11,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from hwflow.config.hls import STRATEGIES, HlsConfig, HlsLayer, HlsModel
 from hwflow.errors import ConfigError, UserError, did_you_mean
 from hwflow.numerics.fixed import Cast
 
-TOP_KEYS = ("Model", "LayerType", "LayerName", "Flows", "Optimizers", "SkipOptimizers")
-MODEL_KEYS = (
-    "Precision",
-    "ReuseFactor",
-    "Strategy",
-    "BramFactor",
-    "BitExact",
-    "ConvImplementation",
-    "PipelineInterval",
-    "PipelineStyle",
-    "TraceOutput",
-)
-LAYER_KEYS = ("Precision", "ReuseFactor", "Strategy", "ConvImplementation", "ParallelizationFactor", "Trace")
-STRATEGIES = ("Latency", "Resource")
+TOP_KEYS = (*HlsConfig.model_fields, "Flows", "Optimizers", "SkipOptimizers")
+LAYER_KEYS = tuple(HlsLayer.model_fields)
 AUTO = "auto"
 
 
@@ -73,7 +62,7 @@ def check_config(config: Mapping[str, Any], layers: Sequence[LayerInfo]) -> None
     if not isinstance(model, Mapping):
         problems.append("HLSConfig.Model is not a mapping")
         model = {}
-    problems += _unknown(model, MODEL_KEYS, "HLSConfig.Model")
+    problems += _unknown(model, HlsModel.model_fields, "HLSConfig.Model")
     problems += _section_values(model, ("default", "maximum"), "HLSConfig.Model")
     by_class: dict[str, list[LayerInfo]] = {}
     for layer in layers:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hwflow.errors import ConfigError, ToolError, ToolNotFoundError, UserError, did_you_mean
-from hwflow.models.cache import cache_dir
+from hwflow.tools.paths import cache_dir
 
 if TYPE_CHECKING:
     import tensorflow as tf

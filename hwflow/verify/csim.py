@@ -62,7 +62,7 @@ class Csim:
         self.log = (log or project / "csim.log").resolve()
         self.jobs = jobs or os.cpu_count() or 1
         self.seconds_per_frame: float | None = None
-        """Time of one frame on one core in the latest :meth:`run`, s; None before."""
+        """Processor time of one frame in the latest :meth:`run`, s; None before."""
         self.interface = json.loads((self.project / INTERFACE_FILE).read_text())
         self.build_seconds = self._build()
         """Time the compiler took, s; 0 when nothing had changed."""

@@ -41,7 +41,7 @@ class RtlResult:
     cycles : int
         Cycles simulated.
     seconds : float
-        Wall-clock time of the simulation loop, summed over the processes, s.
+        Processor time of the simulation loop, summed over the processes, s.
     """
 
     codes: Codes

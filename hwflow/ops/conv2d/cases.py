@@ -48,6 +48,13 @@ def cases() -> tuple[Case, ...]:
         case("point-rf6", (4, 5, 6), 4, 1, 6),
         case("point-rf12", (4, 5, 6), 4, 1, 12),
         case("point-rf1", (3, 4, 2), 3, 1, 1),
+        # Several pixels a cycle: whole windows, parts of them, and parts that no channel count divides.
+        case("parallel-rf1", (5, 6, 3), 4, 3, 1),
+        case("parallel-rf3", (5, 6, 3), 4, 3, 3),
+        case("parallel-uneven", (6, 6, 4), 2, 3, 6),
+        case("parallel-s2", (7, 6, 4), 3, 3, 6, stride=2),
+        case("parallel-valid", (6, 5, 2), 3, 3, 3, same=False),
+        case("parallel-5x5", (6, 7, 2), 2, 5, 5),
         # Geometry: strides, valid padding, kernels larger than the frame, steps larger than the kernel.
         case("same3-s2", (7, 6, 4), 6, 3, 18, stride=2),
         case("same3-s2-even", (8, 8, 2), 4, 3, 36, stride=2),
