@@ -209,4 +209,3 @@ def test_broken_source_and_crash_are_tool_errors(built: Built, tmp_path: Path) -
     source.write_text(f'#include "net.h"\n#include <cstdlib>\nvoid net({signature}) {{ std::abort(); }}\n')
     with pytest.raises(ToolError, match="csim failed with exit code -6"):
         Csim(project).run(built.frames[:1])
-
