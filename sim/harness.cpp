@@ -3,11 +3,12 @@
 // Verilator harness of an hwflow accelerator: frames in, codes out, cycle counts.
 //
 //   sim --in beats.bin --out beats.bin --report report.json --frames N --in-beats B --out-beats B
-//       [--idle P] [--stall P] [--seed S] [--timeout CYCLES] [+hwf_tap=DIR]
+//       [--idle P] [--stall P] [--seed S] [--timeout CYCLES] [--drain CYCLES] [+hwf_tap=DIR]
 //
 // Beats are raw little-endian words of the port's whole bytes. --idle and --stall are the shares of cycles, in
 // 1/1000, in which the source offers nothing and the sink takes nothing. --timeout bounds the cycles between two
 // transfers: an accelerator that neither takes nor gives a beat for so long is reported as deadlocked (exit 3).
+// --drain goes on after the last output, so that inner streams see the pixels of a frame that no output needs.
 
 #include <cstdint>
 #include <cstdio>
@@ -24,7 +25,7 @@ namespace {
 
 struct Options {
   std::string in, out, report;
-  uint64_t frames = 0, in_beats = 0, out_beats = 0, timeout = 10'000'000, seed = 1;
+  uint64_t frames = 0, in_beats = 0, out_beats = 0, timeout = 10'000'000, drain = 0, seed = 1;
   uint32_t idle = 0, stall = 0;
 };
 
@@ -47,6 +48,7 @@ Options parse(int argc, char** argv) {
     else if (key == "--in-beats") options.in_beats = std::stoull(value);
     else if (key == "--out-beats") options.out_beats = std::stoull(value);
     else if (key == "--timeout") options.timeout = std::stoull(value);
+    else if (key == "--drain") options.drain = std::stoull(value);
     else if (key == "--seed") options.seed = std::stoull(value);
     else if (key == "--idle") options.idle = static_cast<uint32_t>(std::stoul(value));
     else if (key == "--stall") options.stall = static_cast<uint32_t>(std::stoul(value));
@@ -161,7 +163,12 @@ int main(int argc, char** argv) {
     rise();
     cycle++;
   }
+  top.s_axis_tvalid = 0;
   const double seconds = static_cast<double>(std::clock() - begin) / CLOCKS_PER_SEC;
+  for (uint64_t i = 0; i < options.drain; i++) {
+    settle();
+    rise();
+  }
   top.final();
 
   std::fwrite(output.data(), 1, output.size(), out_file);
