@@ -90,7 +90,7 @@ class Conv2dOp(OpSpec):
             pe=pe,
             simd=simd,
             multipliers=pe * simd,
-            latency=10,
+            latency=11,
             window=None if straight else window,
         )
 

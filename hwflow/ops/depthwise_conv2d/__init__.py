@@ -66,7 +66,7 @@ class DepthwiseConv2dOp(OpSpec):
             pe=pe,
             simd=simd,
             multipliers=pe * simd,
-            latency=10,
+            latency=11,
             window=Window.of(node),
         )
 

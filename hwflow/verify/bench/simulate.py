@@ -132,6 +132,6 @@ def _read_results(results: Path, log: Path) -> tuple[int, list[tuple[str, str]]]
     for case in cases:
         found = [child for child in case if child.tag in ("failure", "error")]
         if found:
-            text = " ".join(filter(None, (found[0].get("message"), found[0].text)))
+            text = found[0].get("message") or found[0].text or found[0].tag
             failures.append((case.get("name", "?"), text.strip()))
     return len(cases), failures if cases else [("", f"no test ran; see {log}")]

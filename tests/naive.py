@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A slow second evaluation of QuantGraphs in Python integers, written from ``hwflow/ir/spec.md`` alone.
+
+Tensors are nested dictionaries of Python integers, index tuple to code; nothing of the reference is used.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from itertools import product
+from math import ceil, floor
+from typing import Any
+
+import numpy as np
+
+from hwflow.ir.graph import QuantGraph, QuantNode
+from hwflow.numerics.fixed import Cast, Codes, FixedType
+
+Tensor = dict[tuple[int, ...], Fraction]
+
+
+def cast(value: Fraction, to: Cast) -> int:
+    """The code ``ap_fixed`` stores for a real number."""
+    scaled = value * Fraction(2) ** to.type.frac
+    below, above = floor(scaled), ceil(scaled)
+    toward_zero = below if scaled >= 0 else above
+    nearest = below if scaled - below < Fraction(1, 2) else above
+    tie = scaled - below == Fraction(1, 2)
+    code = {
+        "TRN": below,
+        "TRN_ZERO": toward_zero,
+        "RND": above if tie else nearest,
+        "RND_MIN_INF": below if tie else nearest,
+        "RND_ZERO": toward_zero if tie else nearest,
+        "RND_INF": (above if scaled >= 0 else below) if tie else nearest,
+        "RND_CONV": (below if below % 2 == 0 else above) if tie else nearest,
+    }[to.rounding.value]
+    return overflow(code, to)
+
+
+def overflow(code: int, to: Cast) -> int:
+    """Bring a code into the target range."""
+    width, signed = to.type.width, to.type.signed
+    low, high = (-(2 ** (width - 1)), 2 ** (width - 1) - 1) if signed else (0, 2**width - 1)
+    if low <= code <= high and not (to.overflow.value == "SAT_SYM" and signed and code == low):
+        return code
+    if to.overflow.value == "WRAP":
+        wrapped = code % 2**width
+        return wrapped - 2**width if signed and wrapped >= 2 ** (width - 1) else wrapped
+    if to.overflow.value == "SAT_ZERO":
+        return 0
+    if to.overflow.value == "SAT_SYM" and signed and code < 0:
+        return -high
+    return high if code > high else low
+
+
+def real(codes: Codes, type_: FixedType) -> Tensor:
+    """Codes as real numbers."""
+    return {index: Fraction(int(code)) / Fraction(2) ** type_.frac for index, code in np.ndenumerate(codes)}
+
+
+def exact(node: QuantNode, inputs: list[Tensor], shapes: list[tuple[int, ...]]) -> Tensor:
+    """The exact result of a node."""
+    params = {key: real(param.codes, param.type) for key, param in node.params.items()}
+    indices = list(product(*(range(size) for size in node.shape)))
+    x = inputs[0]
+    if node.op in ("conv2d", "depthwise_conv2d"):
+        return {index: _window_sum(node, x, params, index) for index in indices}
+    if node.op == "dense":
+        return {
+            (o,): params["bias"][o,] + sum(params["weight"][i, o] * x[i,] for i in range(shapes[0][0]))
+            for (o,) in indices
+        }
+    if node.op == "activation":
+        return {i: max(x[i], Fraction(0)) if node.attrs["function"] == "relu" else x[i] for i in indices}
+    if node.op == "prelu":
+        return {i: x[i] if x[i] >= 0 else params["slope"][i[-1],] * x[i] for i in indices}
+    if node.op == "add":
+        return {i: x[i] + inputs[1][i] for i in indices}
+    if node.op == "reshape":
+        return dict(zip(indices, (x[i] for i in sorted(x)), strict=True))
+    raise NotImplementedError(node.op)
+
+
+def _window_sum(node: QuantNode, x: Tensor, params: dict[str, Tensor], index: tuple[int, ...]) -> Fraction:
+    at: dict[str, Any] = dict(node.attrs)
+    oy, ox, o = index
+    total = params["bias"][o,]
+    for (ky, kx, *rest), weight in params["weight"].items():
+        iy = oy * at["stride_h"] + ky - at["pad_top"]
+        ix = ox * at["stride_w"] + kx - at["pad_left"]
+        if not (0 <= iy < at["in_h"] and 0 <= ix < at["in_w"]):
+            continue
+        if node.op == "depthwise_conv2d":
+            if rest[0] == o:
+                total += weight * x[iy, ix, o]
+        elif rest[1] == o:
+            total += weight * x[iy, ix, rest[0]]
+    return total
+
+
+def run(graph: QuantGraph, frame: dict[str, Codes]) -> dict[str, Codes]:
+    """Codes of every node for one frame."""
+    nodes = {node.name: node for node in graph.nodes}
+    codes: dict[str, Codes] = {}
+    for node in graph.nodes:
+        if node.op == "input":
+            codes[node.name] = frame[node.name]
+            continue
+        inputs = [real(codes[name], nodes[name].cast.type) for name in node.inputs]
+        result = exact(node, inputs, [nodes[name].shape for name in node.inputs])
+        codes[node.name] = np.empty(node.shape, dtype=np.int64)
+        for index, value in result.items():
+            codes[node.name][index] = cast(value, node.cast)
+    return codes
