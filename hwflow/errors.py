@@ -68,6 +68,10 @@ class ToolNotFoundError(UserError):
     """An external program or package is missing."""
 
 
+class FetchError(UserError):
+    """Something that lies on the network cannot be had."""
+
+
 class ToolError(HwflowError):
     """An external program failed.
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hwflow.errors import ToolError, ToolNotFoundError, UserError
+from hwflow.errors import FetchError, ToolNotFoundError, UserError
 from hwflow.faces import align as alignment
 from hwflow.faces import orl
 from hwflow.faces.align import SIZE, TEMPLATE, align, align_file, similarity, to_input, warp
@@ -172,7 +172,7 @@ def test_float_mobilefacenet_tells_orl_people_apart(faces: orl.OrlFaces) -> None
     pytest.importorskip("cv2")
     try:
         model = registry.load("mobilefacenet")
-    except (ToolError, ToolNotFoundError) as error:
+    except (FetchError, ToolNotFoundError) as error:
         pytest.skip(str(error))
     pixels = align(faces.images, "yunet").images.astype(np.float32)
     score = evaluate(model.predict((pixels - 127.5) / 128, verbose=0), faces.people)

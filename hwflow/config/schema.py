@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from hwflow.config.reserved import check_name
 
 
 class _Section(BaseModel):
@@ -79,5 +81,7 @@ class DesignConfig(_Section):
     IOType: Literal["io_stream", "io_parallel"] = Field("io_stream", description="hls4ml IO type")
     ClockPeriod: float = Field(5.0, gt=0, description="clock period, ns")
     Part: str = Field("xc7z045ffg900-2", description="FPGA part of the C++ project")
-    ProjectName: str = Field("design", pattern=r"^[a-z][a-z0-9_]*$", description="top-level name")
+    ProjectName: Annotated[str, AfterValidator(check_name)] = Field(
+        "accelerator", pattern=r"^[a-z][a-z0-9_]*$", description="name of the top-level module and function"
+    )
     Hwflow: HwflowConfig

@@ -8,6 +8,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hwflow.errors import ConfigError
 from hwflow.flow.context import Context
 from hwflow.flow.data import calibration_frames
 from hwflow.flow.folder import sha256
@@ -51,7 +52,8 @@ def _save(context: Context, name: str, model: tf.keras.Model) -> None:
 
 def _model_inputs(context: Context) -> Any:
     source = context.config.Hwflow.Model.Source
-    file = context.base_dir / (f"{source.partition(':')[0]}.py" if ":" in source else source)
+    module = source.partition(":")[0].replace(".", "/") + ".py"
+    file = context.base_dir / (module if ":" in source else source)
     return {
         "source": source,
         "file": sha256(file) if file.is_file() else None,
@@ -84,11 +86,17 @@ def _prepare_inputs(context: Context) -> Any:
 
 
 def _prepare(context: Context) -> None:
+    from hwflow.models.source import is_quantized
     from hwflow.prepare import prepare
 
     model, report = source_model(context), {}
     section = context.config.Hwflow.Model.Prepare
     if section is not None:
+        if is_quantized(model):
+            raise ConfigError(
+                f"Hwflow.Model.Prepare: {context.config.Hwflow.Model.Source} is quantized already",
+                "take the section 'Prepare' out",
+            )
         shape = tuple(model.input_shape[1:])
         frames = calibration_frames(context.config.Hwflow.Data, shape, context.seed)
         prepared = prepare(model, frames, section)

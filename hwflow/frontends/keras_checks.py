@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hwflow.errors import UserError
+from hwflow.errors import UnsupportedLayerError, UserError
 from hwflow.frontends.hls_config import LayerInfo, setting
 from hwflow.frontends.quantizers import MAX_WEIGHT_BITS, activation_cast, constant_type
+from hwflow.models.source import is_quantized
 from hwflow.numerics.codes import narrowest_type
 
 if TYPE_CHECKING:
@@ -41,15 +42,32 @@ def check_supported(model: tf.keras.Model, hls_config: Mapping[str, Any] | None 
     """
     findings = [f"model: {reason}; {remedy}" for reason, remedy in _check_model(model)]
     for layer in model.layers:
-        check = _CHECKS.get(type(layer).__name__)
+        where, check = f"{layer.name} ({type(layer).__name__})", _CHECKS.get(type(layer).__name__)
         if check is None:
-            reasons = iter([("this layer type has no hardware", f"supported are {', '.join(_CHECKS)}")])
-        else:
-            reasons = check(layer, _has_precision(hls_config or {}, layer))
-        findings += [
-            f"{layer.name} ({type(layer).__name__}): {reason}; {remedy}" for reason, remedy in reasons
-        ]
+            findings.append(f"{where}: there is no hardware for this layer type")
+            continue
+        reasons = check(layer, _has_precision(hls_config or {}, layer))
+        findings += [f"{where}: {reason}; {remedy}" for reason, remedy in reasons]
     return findings
+
+
+def refuse_unsupported(model: tf.keras.Model, hls_config: Mapping[str, Any] | None = None) -> None:
+    """Raise what :func:`check_supported` finds as one error.
+
+    Raises
+    ------
+    UnsupportedLayerError
+        With all findings.
+    """
+    findings = check_supported(model, hls_config)
+    if not findings:
+        return
+    if not is_quantized(model):
+        raise UnsupportedLayerError(
+            findings, "this is a float model: add 'Prepare: {}' under Hwflow/Model to have it quantized"
+        )
+    supported = ", ".join(name for name in _CHECKS if name != "BatchNormalization")
+    raise UnsupportedLayerError(findings, f"change these layers; supported are {supported}")
 
 
 def _has_precision(config: Mapping[str, Any], layer: Any) -> bool:

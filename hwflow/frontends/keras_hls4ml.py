@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from hwflow.errors import UnsupportedLayerError
 from hwflow.frontends.exact_types import layer_info
 from hwflow.frontends.hls4ml_ext import (
     EXACT_FLOW,
@@ -25,7 +24,7 @@ from hwflow.frontends.hls4ml_ext import (
 )
 from hwflow.frontends.hls4ml_types import to_cast
 from hwflow.frontends.hls_config import LayerInfo, check_config
-from hwflow.frontends.keras_checks import check_supported
+from hwflow.frontends.keras_checks import refuse_unsupported
 from hwflow.numerics.fixed import Cast
 
 if TYPE_CHECKING:
@@ -89,9 +88,7 @@ def convert(
     ConfigError
         With all wrong keys and names, or all layers whose reuse factor or types cannot be had.
     """
-    findings = check_supported(model, hls_config)
-    if findings:
-        raise UnsupportedLayerError(findings, "change these layers, or let hwflow prepare the model")
+    refuse_unsupported(model, hls_config)
     from hls4ml.backends import get_backend
     from hls4ml.converters import convert_from_keras_model
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hwflow.errors import ConfigError, ToolError, ToolNotFoundError, UserError, did_you_mean
+from hwflow.errors import ConfigError, FetchError, ToolNotFoundError, UserError, did_you_mean
 from hwflow.tools.paths import cache_dir
 
 if TYPE_CHECKING:
@@ -229,7 +229,7 @@ def fetch(name: str) -> Path:
         When the zoo has no such model.
     ToolNotFoundError
         When npm is missing.
-    ToolError
+    FetchError
         When npm fails, for example without network.
     UserError
         When the file fails its checksum; it is removed then. Also when there is nothing to fetch.
@@ -277,12 +277,11 @@ def _npm_pack(package: str, folder: Path) -> Path:
     )
     archives = sorted(folder.glob("*.tgz"))
     if done.returncode or len(archives) != 1:
-        raise ToolError(
-            "npm",
-            argv,
-            done.returncode,
-            last_lines=(done.stderr or done.stdout).strip().splitlines()[-5:],
-            remedy="check the network connection and npm's registry setting",
+        lines = (done.stderr or done.stdout).strip().splitlines()[-5:]
+        raise FetchError(
+            f"{package} cannot be fetched: npm failed with exit code {done.returncode}"
+            + "".join(f"\n  | {line}" for line in lines),
+            "check the network connection and npm's registry setting",
         )
     return archives[0]
 

@@ -12,6 +12,7 @@ import importlib
 import inspect
 import json
 import sys
+import traceback
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,13 +21,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hwflow.errors import ConfigError, UserError, did_you_mean
+from hwflow.errors import ConfigError, HwflowError, UserError, did_you_mean
 from hwflow.models import registry
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
 _TRUST = "set 'Trust: true' under Hwflow/Model or pass --trust if you know where it comes from"
+_SUFFIXES = (".h5", ".hdf5", ".keras")
 _ZIP_MEMBERS = {"metadata.json", "config.json", "model.weights.h5"}
 _CODE_CLASSES = {"Lambda", "TFOpLambda", "SlicingOpLambda"}
 
@@ -58,7 +60,7 @@ def load_source(source: str, *, base_dir: Path, trust: bool, seed: int) -> tf.ke
         When the model would run code without trust, cannot be read, or holds NaN or infinite weights.
     """
     suffix = Path(source).suffix.lower()
-    if suffix in (".h5", ".hdf5", ".keras"):
+    if suffix in _SUFFIXES:
         model = _load_file(base_dir / source, trust)
     elif ":" in source:
         model = _call_factory(source, base_dir, trust, seed)
@@ -90,9 +92,15 @@ def check_finite(model: tf.keras.Model) -> None:
                 )
 
 
+def is_quantized(model: tf.keras.Model) -> bool:
+    """Whether a model holds layers of QKeras."""
+    return any(type(layer).__module__.partition(".")[0] == "qkeras" for layer in model.layers)
+
+
 def _load_file(path: Path, trust: bool) -> tf.keras.Model:
     if not path.is_file():
-        names = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
+        folder = path.parent.iterdir() if path.parent.is_dir() else ()
+        names = [entry.name for entry in folder if entry.suffix.lower() in _SUFFIXES]
         raise ConfigError(f"model file {path} does not exist", did_you_mean(path.name, names))
     try:
         config = _zip_config(path) if zipfile.is_zipfile(path) else _h5_config(path)
@@ -201,6 +209,8 @@ def _call_factory(source: str, base_dir: Path, trust: bool, seed: int) -> tf.ker
             raise ConfigError(
                 f"model factory {source!r}: {error}", f"put {module_name}.py into {base_dir} or install it"
             ) from error
+        except Exception as error:
+            raise _factory_error(source, error) from error
     factory = getattr(module, function_name, None)
     if not callable(factory):
         raise ConfigError(
@@ -208,7 +218,12 @@ def _call_factory(source: str, base_dir: Path, trust: bool, seed: int) -> tf.ker
             did_you_mean(function_name, vars(module)),
         )
     takes_seed = "seed" in inspect.signature(factory).parameters
-    model = factory(seed=seed) if takes_seed else factory()
+    try:
+        model = factory(seed=seed) if takes_seed else factory()
+    except HwflowError:
+        raise
+    except Exception as error:
+        raise _factory_error(source, error) from error
     import tensorflow as tf
 
     if not isinstance(model, tf.keras.Model):
@@ -216,6 +231,16 @@ def _call_factory(source: str, base_dir: Path, trust: bool, seed: int) -> tf.ker
             f"model factory {source!r} returned a {type(model).__name__}", "return a tf.keras.Model"
         )
     return model
+
+
+def _factory_error(source: str, error: Exception) -> UserError:
+    """A fault of the user's code, where it happened."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return UserError(
+        f"model factory {source!r} failed in {frame.filename}, line {frame.lineno}: "
+        f"{type(error).__name__}: {error}",
+        "mend the factory; `hwflow -v` shows the traceback",
+    )
 
 
 @contextmanager
