@@ -54,7 +54,7 @@ def _check_design(path: Path, *, trust: bool, as_json: bool) -> None:
         )
         for layer in layers
     ]
-    table("", ("layer", "operation", "shape", "output type", "reuse factor", "multipliers"), rows)
+    table(("layer", "operation", "shape", "output type", ">reuse factor", ">multipliers"), rows)
     echo(f"{path}: nothing to mend")
 
 
@@ -73,6 +73,6 @@ def _check_model(source: str, *, trust: bool, as_json: bool) -> None:
     if as_json:
         emit_json({"ok": True, "quantized": quantized, "layers": layers})
         return
-    table("", ("layer", "kind"), [(layer["name"], layer["kind"]) for layer in layers])
+    table(("layer", "kind"), [(layer["name"], layer["kind"]) for layer in layers])
     kind = "quantized" if quantized else "float, needs Hwflow/Model/Prepare"
     echo(f"{source}: {model.count_params():,} parameters, {kind}: nothing to mend")

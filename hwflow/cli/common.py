@@ -8,7 +8,7 @@ import json
 import logging
 import sys
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any, ParamSpec
+from typing import Annotated, Any, Literal, ParamSpec
 
 import typer
 
@@ -80,13 +80,16 @@ def echo(text: str = "") -> None:
     typer.echo(text)
 
 
-def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Write a table for a person."""
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Write a table for a person; a column whose title begins with ``>`` is flush right."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    grid = Table(*columns, title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    grid = Table(box=None, pad_edge=False, header_style="bold")
+    for number, name in enumerate(columns):
+        justify: Literal["right", "left"] = "right" if name.startswith(">") else "left"
+        grid.add_column(name.removeprefix(">"), justify=justify, no_wrap=number == 0)
     for row in rows:
         grid.add_row(*(Text(cell) for cell in row))
     Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH).print(grid)

@@ -46,7 +46,7 @@ def doctor(as_json: JsonFlag = False) -> None:
             )
             for r in REQUIREMENTS
         ]
-        table("", ("needs", "version", "for", "how to get it"), rows)
+        table(("needs", "version", "for", "how to get it"), rows)
         names = ", ".join(r.name for r in missing)
         typer.echo(
             f"missing for `hwflow run`: {names}" if missing else "everything `hwflow run` needs is there"

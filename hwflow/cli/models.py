@@ -36,7 +36,7 @@ def list_models(as_json: JsonFlag = False) -> None:
         )
         for info in MODELS.values()
     ]
-    table("", ("name", "input", "parameters", "MACs", "description"), rows)
+    table(("name", "input", ">parameters", ">MACs", "description"), rows)
 
 
 @app.command("fetch")
@@ -62,7 +62,7 @@ def show_model(name: _Name, as_json: JsonFlag = False) -> None:
     if as_json:
         emit_json(facts)
     else:
-        table("", ("", ""), [(key, str(value)) for key, value in facts.items()])
+        table(("", ""), [(key, str(value)) for key, value in facts.items()])
 
 
 def _describe(info: ModelInfo) -> dict[str, Any]:

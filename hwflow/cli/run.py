@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,11 +12,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hwflow.cli.common import JsonFlag, echo, emit_json, guarded, table
+from hwflow.errors import BudgetError, VerificationError
 
 if TYPE_CHECKING:
     from hwflow.flow.progress import Progress
     from hwflow.flow.runner import RunResult
-    from hwflow.records import Metric
+    from hwflow.records import Metric, RungRecord
+
+LAST_STEP, REPORT = "verify", "report.html"
 
 ConfigArgument = Annotated[Path, typer.Argument(metavar="CONFIG", help="YAML file of a design.")]
 TrustFlag = Annotated[
@@ -43,7 +47,12 @@ def run(
     Steps whose inputs have not changed are left out. The run folder holds the C++ project, the
     SystemVerilog, all figures (metrics.json) and the report (report.html).
     """
-    result = execute(config, out, first=first, last=last, fresh=fresh, trust=trust)
+    out = out or Path("runs") / config.stem
+    try:
+        result = execute(config, out, first=first, last=last, fresh=fresh, trust=trust)
+    except (BudgetError, VerificationError):
+        typer.echo(f"report: {out / REPORT}", err=True)
+        raise
     if as_json:
         emit_json(
             {
@@ -59,7 +68,7 @@ def run(
 
 def execute(
     config: Path,
-    out: Path | None,
+    out: Path,
     *,
     first: str | None = None,
     last: str | None = None,
@@ -77,7 +86,7 @@ def execute(
         return Flow(STEPS, finish=render.render_report).run(
             design,
             config_path=config,
-            out=out or Path("runs") / config.stem,
+            out=out,
             first=first,
             last=last,
             fresh=fresh,
@@ -95,17 +104,51 @@ def _progress(stack: ExitStack) -> Progress:
 
 
 def _show(result: RunResult) -> None:
-    rows = [(m.name, _value(m), m.unit if m.unit != "1" else "", m.kind, m.reason) for m in result.metrics]
-    table("", ("figure", "value", "unit", "kind", ""), rows)
-    report = result.folder / "report.html"
-    echo(f"report: {report}" if report.is_file() else f"run folder: {result.folder}")
+    from hwflow.records import read_rungs
+
+    metrics = sorted(result.metrics, key=lambda metric: metric.name)
+    rows = [(metric.name, *figure(metric), metric.kind) for metric in metrics if metric.value is not None]
+    table(("figure", ">value", "unit", "kind"), rows)
+    for reason in dict.fromkeys(metric.reason for metric in metrics if metric.value is None):
+        names = ", ".join(metric.name for metric in metrics if metric.reason == reason)
+        echo(f"no value, as {reason}: {names}")
+    if LAST_STEP in result.seconds:
+        echo(verdict(read_rungs(result.folder / "verify.json")))
+        echo(f"report: {result.folder / REPORT}")
+    else:
+        echo(f"run folder: {result.folder}")
 
 
-def _value(metric: Metric) -> str:
-    """A figure as people read it; exact ones stay exact."""
-    value = metric.value
-    if value is None:
-        return "–"
-    if isinstance(value, float) and not value.is_integer():
-        return f"{value:.4g}"
-    return f"{value:,.0f}" if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
+def figure(metric: Metric) -> tuple[str, str]:
+    """Value and unit as people read them: exact counts, four digits of what was measured."""
+    value, unit = metric.value, metric.unit if metric.unit != "1" else ""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return str(value), unit
+    if unit == "" and "accuracy" in metric.name:
+        return f"{100 * value:.2f}", "%"
+    if unit == "s":
+        scale, unit = next((pair for pair in _SECONDS if abs(value) >= pair[0]), _SECONDS[-1])
+        value = value / scale
+    exact = isinstance(value, int) or abs(value) >= 1000
+    return f"{value:,.0f}" if exact else f"{value:.4g}", unit
+
+
+_SECONDS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))
+
+
+def verdict(rungs: Sequence[RungRecord]) -> str:
+    """What the verification ladder says, in one line; a rung that differs is an error before."""
+    whole = [rung for rung in rungs if rung.scope == "output"]
+    if not whole:
+        return "nothing was compared"
+    names = {"qkeras": "QKeras", "csim": "C++", "rtl": "RTL"}
+    compared = [names[rung.rung] for rung in whole]
+    compared.insert(1 if whole[0].rung == "qkeras" else 0, "golden")
+    text = f"bit-exact: {' = '.join(compared)} on {_frames(whole)}"
+    layers = [rung for rung in rungs if rung.scope == "layers"]
+    return f"{text}, at every layer on {_frames(layers)}" if layers else text
+
+
+def _frames(rungs: Sequence[RungRecord]) -> str:
+    count = min(rung.frames for rung in rungs)
+    return f"{count} frame" + "s" * (count != 1)

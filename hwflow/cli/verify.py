@@ -41,7 +41,7 @@ def verify(
             (r.rung, r.scope, str(r.frames), f"{r.values:,}", str(r.mismatches), r.first_difference)
             for r in rungs
         ]
-        table("", ("rung", "scope", "frames", "codes", "mismatches", "first difference"), rows)
+        table(("rung", "scope", ">frames", ">codes", ">mismatches", "first difference"), rows)
     if mismatch:
         typer.echo(f"error: {mismatch}", err=True)
         raise typer.Exit(mismatch.exit_code)
