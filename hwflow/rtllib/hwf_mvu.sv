@@ -95,8 +95,10 @@ module hwf_mvu #(
   assign s_axis_tready = enable;
   assign take          = s_axis_tvalid & enable;
 
+  // Datapath registers load whenever the pipeline moves, valid or not: that is all but always, and what is not
+  // valid is never used.
   always_ff @(posedge clk_i) begin
-    if (take) begin
+    if (enable) begin
       w_q      <= weights[addr_q];
       x_q      <= s_axis_tdata;
       first0_q <= syn_q == '0;
@@ -120,7 +122,7 @@ module hwf_mvu #(
   logic valid1_q, first1_q, last1_q;  // products
   logic valid2, first2, last2;        // sums over Simd
   logic done_q;                       // sums over a whole fold
-  logic busy_q, drain_last, advance, load;
+  logic busy_q, drain_last, advance, load, out_enable;
   logic [SlotW-1:0] slot_q;
 
   assign load   = enable & done_q;
@@ -161,7 +163,7 @@ module hwf_mvu #(
   /* verilator lint_off BLKSEQ */
   always_ff @(posedge clk_i) begin
     logic signed [CalcW-1:0] x, w;
-    if (advance) begin
+    if (out_enable) begin
       for (int unsigned l = 0; l < Lanes; l++) begin
         pick_q[l*AccW +: AccW] <= (Slots == 1) ? result[l] : result[32'(slot_q)*Lanes + l];
       end
@@ -170,19 +172,17 @@ module hwf_mvu #(
       for (int unsigned p = 0; p < Pe; p++) result[p] = acc[p];
     end
     if (enable & valid2) begin
-      if (first2 || SynapseFolds == 1) begin
-        for (int unsigned p = 0; p < Pe; p++) acc[p] = (Simd == 1) ? AccW'(prod[p]) : term[p];
-      end else begin
-        for (int unsigned p = 0; p < Pe; p++) acc[p] = acc[p] + ((Simd == 1) ? AccW'(prod[p]) : term[p]);
+      for (int unsigned p = 0; p < Pe; p++) begin
+        acc[p] = ((first2 || SynapseFolds == 1) ? '0 : acc[p]) + ((Simd == 1) ? AccW'(prod[p]) : term[p]);
       end
     end
-    if (Simd > 1 && enable && valid1_q) begin
+    if (Simd > 1 && enable) begin
       for (int unsigned p = 0; p < Pe; p++) begin
         term[p] = '0;
         for (int unsigned i = 0; i < Simd; i++) term[p] = term[p] + AccW'(prod[p*Simd+i]);
       end
     end
-    if (enable & valid0_q) begin
+    if (enable) begin
       for (int unsigned p = 0; p < Pe; p++) begin
         for (int unsigned i = 0; i < Simd; i++) begin
           x = XSigned ? CalcW'(signed'(x_q[(Depthwise ? i*Pe+p : i)*XW +: XW]))
@@ -202,36 +202,34 @@ module hwf_mvu #(
   logic [BiasAW-1:0]            bias_addr_q;
   logic [Lanes*BiasW-1:0]       bias_q;
   logic                         pick_valid_q, sum_valid_q, out_valid_q;
-  logic                         sum_ready, pick_ready, out_ready;
 
-  assign out_ready  = ~out_valid_q | m_axis_tready;
-  assign sum_ready  = ~sum_valid_q | out_ready;
-  assign pick_ready = ~pick_valid_q | sum_ready;
-  assign advance    = busy_q & pick_ready;
+  // The three output stages move together.
+  assign out_enable = ~out_valid_q | m_axis_tready;
+  assign advance    = busy_q & out_enable;
   assign drain_last = advance & (slot_q == SlotW'(Slots - 1));
 
   always_ff @(posedge clk_i) begin
     busy_q       <= rst_ni & (load | (busy_q & ~drain_last));
-    pick_valid_q <= rst_ni & (pick_ready ? busy_q : pick_valid_q);
-    sum_valid_q  <= rst_ni & (sum_ready ? pick_valid_q : sum_valid_q);
-    out_valid_q  <= rst_ni & (out_ready ? sum_valid_q : out_valid_q);
+    pick_valid_q <= rst_ni & (out_enable ? busy_q : pick_valid_q);
+    sum_valid_q  <= rst_ni & (out_enable ? pick_valid_q : sum_valid_q);
+    out_valid_q  <= rst_ni & (out_enable ? sum_valid_q : out_valid_q);
     if (!rst_ni) begin
       slot_q      <= '0;
       bias_addr_q <= '0;
-    end else if (advance) begin
-      slot_q      <= (slot_q == SlotW'(Slots - 1)) ? '0 : slot_q + SlotW'(1);
-      bias_addr_q <= (bias_addr_q == BiasAW'(Biases - 1)) ? '0 : bias_addr_q + BiasAW'(1);
+    end else begin
+      slot_q      <= (slot_q == SlotW'(Slots - 1) && advance) ? '0 : slot_q + SlotW'(advance);
+      bias_addr_q <= (bias_addr_q == BiasAW'(Biases - 1) && advance) ? '0 : bias_addr_q + BiasAW'(advance);
     end
   end
 
   always_ff @(posedge clk_i) begin
-    if (advance) bias_q <= biases[bias_addr_q];
+    if (out_enable) bias_q <= biases[bias_addr_q];
   end
 
   for (genvar l = 0; l < Lanes; l++) begin : gen_lane
     logic signed [SumW-1:0] sum_q;
     always_ff @(posedge clk_i) begin
-      if (sum_ready & pick_valid_q) begin
+      if (out_enable) begin
         sum_q <= (SumW'(signed'(pick_q[l*AccW +: AccW])) <<< (SumFrac - AccFrac))
                  + SumW'(signed'(bias_q[l*BiasW +: BiasW]));
       end
@@ -239,7 +237,7 @@ module hwf_mvu #(
     hwf_cast #(
       .InW(SumW), .InSigned(1'b1), .InFrac(SumFrac),
       .OutW(OutW), .OutSigned(OutSigned), .OutFrac(OutFrac), .Rounding(Rounding), .Overflow(Overflow)
-    ) u_cast (.clk_i, .en_i(out_ready & sum_valid_q), .x_i(sum_q), .y_o(m_axis_tdata[l*OutW +: OutW]));
+    ) u_cast (.clk_i, .en_i(out_enable), .x_i(sum_q), .y_o(m_axis_tdata[l*OutW +: OutW]));
   end
   assign m_axis_tvalid = out_valid_q;
 endmodule

@@ -152,6 +152,7 @@ module hwf_window #(
     logic [CntW-1:0]  need_row_pix;
     logic [IxW-1:0]   need_col;
     logic [AddrW-1:0] address;
+    logic             kx_last;
     if (!rst_ni) begin
       ox_q           <= '0;
       oy_q           <= '0;
@@ -177,23 +178,18 @@ module hwf_window #(
         // next word of the pixel
         word_q <= word_q + WordW'(1);
         addr_q <= add_mod(addr_q, AddrW'(1));
-      end else if (kx_q != KxW'(KernelW - 1)) begin
-        // next pixel of the row
-        if (!Depthwise) word_q <= '0;
-        kx_q   <= kx_q + KxW'(1);
-        ix_q   <= ix_q + IxW'(1);
-        addr_q <= add_mod(addr_q, Depthwise ? PixelAddrStep : AddrW'(1 % Size));
       end else begin
-        kx_q <= '0;
-        ix_q <= ix0_q;
+        kx_last = kx_q == KxW'(KernelW - 1);
+        kx_q    <= kx_last ? '0 : kx_q + KxW'(1);
+        ix_q    <= kx_last ? ix0_q : ix_q + IxW'(1);
         if (!Depthwise) word_q <= '0;
-        if (ky_q != KyW'(KernelH - 1)) begin
-          // next row of the window
+        if (!(kx_last && ky_q == KyW'(KernelH - 1))) begin
+          // next pixel of the window, on the same row or the next one
           address     = add_mod(line_addr_q, LineAddrStep);
-          ky_q        <= ky_q + KyW'(1);
-          iy_q        <= iy_q + IyW'(1);
-          line_addr_q <= address;
-          addr_q      <= address;
+          ky_q        <= ky_q + KyW'(kx_last);
+          iy_q        <= iy_q + IyW'(kx_last);
+          line_addr_q <= kx_last ? address : line_addr_q;
+          addr_q      <= kx_last ? address : add_mod(addr_q, Depthwise ? PixelAddrStep : AddrW'(1 % Size));
         end else begin
           ky_q <= '0;
           iy_q <= iy0_q;

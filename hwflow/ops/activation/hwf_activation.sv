@@ -33,17 +33,16 @@ module hwf_activation #(
   output logic                m_axis_tvalid,
   input  logic                m_axis_tready
 );
-  logic valid_q, load;
+  logic valid_q;
 
   assign s_axis_tready = ~valid_q | m_axis_tready;
-  assign load          = s_axis_tready & s_axis_tvalid;
   assign m_axis_tvalid = valid_q;
 
   for (genvar l = 0; l < Lanes; l++) begin : gen_lane
     hwf_cast #(
       .InW(XW), .InSigned(XSigned), .InFrac(XFrac), .OutW(YW), .OutSigned(YSigned), .OutFrac(YFrac),
       .Relu(Relu), .Rounding(Rounding), .Overflow(Overflow)
-    ) u_cast (.clk_i, .en_i(load), .x_i(s_axis_tdata[l*XW +: XW]), .y_o(m_axis_tdata[l*YW +: YW]));
+    ) u_cast (.clk_i, .en_i(s_axis_tready), .x_i(s_axis_tdata[l*XW +: XW]), .y_o(m_axis_tdata[l*YW +: YW]));
   end
 
   always_ff @(posedge clk_i) begin

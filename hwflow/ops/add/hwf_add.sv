@@ -55,7 +55,7 @@ module hwf_add #(
     hwf_cast #(
       .InW(SumW), .InSigned(1'b1), .InFrac(Frac),
       .OutW(YW), .OutSigned(YSigned), .OutFrac(YFrac), .Rounding(Rounding), .Overflow(Overflow)
-    ) u_cast (.clk_i, .en_i(ready & join_valid), .x_i(sum), .y_o(m_axis_tdata[l*YW +: YW]));
+    ) u_cast (.clk_i, .en_i(ready), .x_i(sum), .y_o(m_axis_tdata[l*YW +: YW]));
   end
 
   assign join_valid      = s_axis_a_tvalid & s_axis_b_tvalid;

@@ -55,26 +55,29 @@ module hwf_prelu #(
   logic [AddrW-1:0]        addr_q;
   logic [Lanes*SlopeW-1:0] slope_q;
   logic [Lanes*XW-1:0]     x_q;
-  logic                    valid0_q, valid1_q, valid2_q, ready1, ready2;
+  logic                    valid0_q, valid1_q, valid2_q, enable;
 
-  assign ready2        = ~valid2_q | m_axis_tready;
-  assign ready1        = ~valid1_q | ready2;
-  assign s_axis_tready = ~valid0_q | ready1;
+  // The three stages move together.
+  assign enable        = ~valid2_q | m_axis_tready;
+  assign s_axis_tready = enable;
   assign m_axis_tvalid = valid2_q;
 
+  logic take;
+  assign take = s_axis_tvalid & enable;
+
   always_ff @(posedge clk_i) begin
-    if (s_axis_tvalid & s_axis_tready) begin
+    if (enable) begin
       x_q     <= s_axis_tdata;
       slope_q <= slopes[addr_q];
     end
   end
 
   always_ff @(posedge clk_i) begin
-    valid0_q <= rst_ni & (s_axis_tready ? s_axis_tvalid : valid0_q);
-    valid1_q <= rst_ni & (ready1 ? valid0_q : valid1_q);
-    valid2_q <= rst_ni & (ready2 ? valid1_q : valid2_q);
+    valid0_q <= rst_ni & (enable ? s_axis_tvalid : valid0_q);
+    valid1_q <= rst_ni & (enable ? valid0_q : valid1_q);
+    valid2_q <= rst_ni & (enable ? valid1_q : valid2_q);
     if (!rst_ni) addr_q <= '0;
-    else if (s_axis_tvalid & s_axis_tready) addr_q <= (addr_q == AddrW'(Words - 1)) ? '0 : addr_q + AddrW'(1);
+    else addr_q <= (addr_q == AddrW'(Words - 1) && take) ? '0 : addr_q + AddrW'(take);
   end
 
   for (genvar l = 0; l < Lanes; l++) begin : gen_lane
@@ -84,11 +87,11 @@ module hwf_prelu #(
     assign x     = signed'(x_q[l*XW +: XW]);
     assign slope = signed'(slope_q[l*SlopeW +: SlopeW]);
     always_ff @(posedge clk_i) begin
-      if (ready1 & valid0_q) prod_q <= x[XW-1] ? ((ProdW'(x) * ProdW'(slope)) <<< Down) : (ProdW'(x) <<< Up);
+      if (enable) prod_q <= x[XW-1] ? ((ProdW'(x) * ProdW'(slope)) <<< Down) : (ProdW'(x) <<< Up);
     end
     hwf_cast #(
       .InW(ProdW), .InSigned(1'b1), .InFrac(XFrac + int'(Up)),
       .OutW(YW), .OutSigned(YSigned), .OutFrac(YFrac), .Rounding(Rounding), .Overflow(Overflow)
-    ) u_cast (.clk_i, .en_i(ready2 & valid1_q), .x_i(prod_q), .y_o(m_axis_tdata[l*YW +: YW]));
+    ) u_cast (.clk_i, .en_i(enable), .x_i(prod_q), .y_o(m_axis_tdata[l*YW +: YW]));
   end
 endmodule

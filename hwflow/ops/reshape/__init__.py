@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import gcd
 from typing import Any, ClassVar
 
 import numpy as np
@@ -36,7 +37,8 @@ class ReshapeOp(OpSpec):
         return codes.reshape(codes.shape[0], *node.shape), x_type.frac
 
     def folding(self, node: QuantNode, inputs: Sequence[QuantNode], lanes: Sequence[int]) -> Folding:
-        return Folding(in_lanes=lanes[0], out_lanes=lanes[0], cycles=node.channels // lanes[0], latency=0)
+        width = gcd(lanes[0], node.channels)  # readers take whole pixels
+        return Folding(in_lanes=width, out_lanes=width, cycles=node.channels // width, latency=0)
 
     def instance(
         self,
