@@ -36,6 +36,9 @@ GOLDEN_LAYERS = "golden/layers.npz"
 FACES = "faces"
 RTL = "rtl"
 HLS = "hls"
+_FRAMES_A_PROCESS = 16
+#: Frames of the bench that travels with the RTL.
+_BENCH_FRAMES = 2
 
 
 def _metric(
@@ -406,13 +409,19 @@ def _skipped(context: Context, rung: str, reason: str) -> None:
 
 def _emit(context: Context) -> None:
     from hwflow.emit.rtl import write_rtl
+    from hwflow.verify.bench.emit import write_bench
 
-    write_rtl(the_design(context), context.run_dir / RTL)
+    graph, rtl = the_graph(context), context.run_dir / RTL
+    write_rtl(the_design(context), rtl)
+    # A frame or two show the handshake; the whole set is the simulation step's work.
+    inputs = {graph.inputs[0]: _golden_input(context)[:_BENCH_FRAMES]}
+    golden = {graph.outputs[0]: np.load(context.run_dir / GOLDEN_OUTPUT)[:_BENCH_FRAMES]}
+    write_bench(rtl, rtl / "tb", inputs, golden)
 
 
 def _rtlsim(context: Context) -> None:
     from hwflow.verify.compare import Tensor, compare
-    from hwflow.verify.rtlsim import RtlSimulator
+    from hwflow.verify.rtlsim import RtlSimulator, cores
 
     if not context.config.Hwflow.Verify.Rtl:
         _skipped(context, "rtl", "Hwflow.Verify.Rtl is false")
@@ -422,7 +431,8 @@ def _rtlsim(context: Context) -> None:
     codes = _golden_input(context)
     simulator = RtlSimulator(context.run_dir / RTL, context.log)
     simulator.build()
-    result = simulator.run(codes)
+    # A process simulates enough frames in a row that filling the accelerator does not weigh much.
+    result = simulator.run(codes, processes=max(1, min(cores(), len(codes) // _FRAMES_A_PROCESS)))
     output = graph.node(graph.outputs[0])
     rungs = [compare("rtl", "output", whole, {output.name: Tensor(result.codes, output.type)})]
     if verify.TraceFrames:
@@ -492,7 +502,14 @@ STEPS: tuple[Step, ...] = (
     Step(
         "csim", _csim, _frames_inputs, ("verify/csim.json",), needs=("hls", "golden"), code=("verify/csim",)
     ),
-    Step("emit", _emit, _hls_inputs, (RTL,), needs=("convert",), code=("emit", "rtllib", "ops")),
+    Step(
+        "emit",
+        _emit,
+        _hls_inputs,
+        (RTL,),
+        needs=("convert", "golden"),
+        code=("emit", "rtllib", "ops", "verify/bench"),
+    ),
     Step(
         "rtlsim",
         _rtlsim,
