@@ -37,18 +37,24 @@ def narrow(graph: QuantGraph) -> QuantGraph:
         The same values in fewer bits.
     """
     found: dict[str, Interval] = {}
-    nodes: list[QuantNode] = []
+    narrowed: dict[str, QuantNode] = {}
     for node in graph:
         exact = op(node.op).interval(node, [found[name] for name in node.inputs])
         if node.op == "input":
-            found[node.name] = exact
-            nodes.append(node)
+            found[node.name], narrowed[node.name] = exact, node
             continue
-        result = exact.cast(node)
-        fits = exact.fits(node)
-        tight = FixedType.for_range(int(result.low.min()), int(result.high.max()), node.type.frac)
-        if fits and tight.width < node.type.width:
-            node = replace(node, cast=Cast(tight, node.cast.rounding))
-        found[node.name] = result
-        nodes.append(node)
-    return QuantGraph(graph.name, tuple(nodes), graph.outputs)
+        found[node.name] = exact.cast(node)
+        if op(node.op).modules:
+            narrowed[node.name] = _tightened(node, exact, found[node.name])
+        else:
+            # Only wires: the codes keep the type in which their source makes them.
+            narrowed[node.name] = replace(node, cast=narrowed[node.inputs[0]].cast)
+    return QuantGraph(graph.name, tuple(narrowed.values()), graph.outputs)
+
+
+def _tightened(node: QuantNode, exact: Interval, result: Interval) -> QuantNode:
+    """The node with the narrowest type of its range, where exact results fit into its present one."""
+    tight = FixedType.for_range(int(result.low.min()), int(result.high.max()), node.type.frac)
+    if exact.fits(node) and tight.width < node.type.width:
+        return replace(node, cast=Cast(tight, node.cast.rounding))
+    return node
