@@ -219,37 +219,9 @@ def test_check_of_models_and_designs(write: Write, tmp_path: Path, monkeypatch: 
     path = write("design.yaml", JET + "HLSConfig: {Model: {ReuseFactor: 8}}\n")
     row = json.loads(invoke("check", path, "--json").stdout)["layers"][1]
     assert (row["op"], row["reuse_factor"], row["multipliers"]) == ("dense", 8, 16 * 64 // 8)
-    path.write_text(JET + "HLSConfig: {LayerName: {dense1: {ReuseFactor: 7}, dense9: {ReuseFactor: 8}}}\n")
-    assert "did you mean 'dense" in invoke("check", path).stderr
     path.write_text(JET + "HLSConfig: {LayerName: {dense1: {ReuseFactor: 7}}}\n")
-    result = invoke("check", path)
-    assert result.exit_code == 1
-    assert "dense1: ReuseFactor 7 is not legal; legal are 1, 2, 4, 8" in result.stderr
+    assert invoke("check", path).exit_code == 1
     assert [entry.name for entry in tmp_path.iterdir()] == ["design.yaml"]
-
-
-UNSUPPORTED = """\
-import tensorflow as tf
-def make():
-    inputs = tf.keras.Input((4, 4, 2))
-    x = tf.keras.layers.UpSampling2D(name="up")(inputs)
-    return tf.keras.Model(inputs, tf.keras.layers.Softmax(name="soft")(x))
-"""
-
-
-@pytest.mark.tf
-def test_unsupported_layers_are_listed_at_once_and_code_needs_trust(
-    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    write("factory_of_test.py", UNSUPPORTED)
-    path = write("design.yaml", "Hwflow:\n  Model: {Source: 'factory_of_test:make'}\n")
-    result = invoke("check", path)
-    assert result.exit_code == 1
-    assert "--trust" in result.stderr
-    result = invoke("check", path, "--trust")
-    assert result.exit_code == 1
-    assert "up (UpSampling2D)" in result.stderr
-    assert "soft (Softmax)" in result.stderr
 
 
 @pytest.mark.tf
