@@ -60,6 +60,7 @@ reports: setup
 	  $(BIN)/hwflow run "$$config" --out "runs/$$name"; \
 	  cp "runs/$$name/metrics.json" "reports/$$name.json"; \
 	done
+	$(BIN)/python -m hwflow.report.summary reports
 
 clean:
 	rm -rf runs build sim_build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
 
 from hwflow.verify.bench.simulate import Bench, BenchError
@@ -32,6 +33,7 @@ def main() -> None:
         bench.run()
     except BenchError as error:
         raise SystemExit(f"FAILED\n{error}\nrun again: make SEED={error.seed}") from error
+    sys.stdout.write(f"PASSED: {bench.top} gives its golden vectors under every stall pattern\n")
 
 
 if __name__ == "__main__":
