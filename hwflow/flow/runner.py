@@ -50,6 +50,8 @@ class Step:
         Subpackages and modules of hwflow whose source decides the result.
     packages : tuple of str
         Distributions whose version decides the result.
+    metrics : tuple of str
+        Names of the figures it records, all that a budget can be set for.
     """
 
     name: str
@@ -59,6 +61,7 @@ class Step:
     needs: tuple[str, ...] = ()
     code: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
+    metrics: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -152,6 +155,7 @@ class Flow:
             When the design breaks its budget.
         """
         steps, forced = self._choose(first, last)
+        self._check_budget_names(config)
         require_for(step.name for step in steps)
         progress = progress or LogProgress()
         folder = RunFolder(out)
@@ -186,6 +190,15 @@ class Flow:
         if first and begin > end:
             raise ConfigError(f"step {first!r} comes after {last!r}", f"the order is {', '.join(self.names)}")
         return self.steps[: end + 1], set(self.names[begin:])
+
+    def _check_budget_names(self, config: DesignConfig) -> None:
+        """A budget for what no step records is a slip of the pen; better told before than after the run."""
+        known = [name for step in self.steps for name in step.metrics]
+        for name in config.Hwflow.Budget:
+            if name not in known:
+                raise ConfigError(
+                    f"Hwflow.Budget.{name}: the run has no such figure", did_you_mean(name, known)
+                )
 
     def _run_steps(
         self, context: Context, folder: RunFolder, book: _Book, steps: Sequence[Step], forced: set[str]
@@ -223,6 +236,8 @@ def _run_step(step: Step, context: Context, folder: RunFolder, key: str) -> Stam
     finally:
         folder.write_step_metrics(step.name, context.metrics)
     seconds = time.monotonic() - start
+    if strange := sorted({metric.name for metric in context.metrics} - set(step.metrics)):
+        raise InternalError(f"step {step.name} records {', '.join(strange)} without having said so")
     missing = [name for name in step.outputs if not (folder.path / name).exists()]
     if missing:
         raise InternalError(f"step {step.name} did not write {', '.join(missing)}")
