@@ -25,6 +25,15 @@ def test_documented_examples(name: str) -> None:
     assert result.failed == 0
 
 
+@pytest.mark.tf
+def test_hls4ml_knows_the_backend_whatever_is_imported_first() -> None:
+    code = (
+        "import hwflow.backend.backend, hls4ml.backends, sys;"
+        "sys.exit('hwflow' not in hls4ml.backends.get_available_backends())"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
 def test_importing_hwflow_and_its_command_line_is_light() -> None:
     code = (
         "import sys, hwflow, hwflow.cli.app;"

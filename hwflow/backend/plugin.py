@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Entry point that registers the hls4ml backend ``Hwflow``; runs on every ``import hls4ml``, so it stays light."""
+"""Entry point that registers the hls4ml backend ``Hwflow``; runs on every ``import hls4ml``."""
 
 from __future__ import annotations
 
