@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Building nodes by hand: the parameter points of the operations and the random graphs of the property tests."""
+"""Building nodes by hand: parameter points of the operations, random graphs of the property tests."""
 
 from __future__ import annotations
 

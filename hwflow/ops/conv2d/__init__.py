@@ -149,7 +149,7 @@ def check_parallel(node: QuantNode, parallel: bool) -> list[str]:
     """Whether a layer that reads whole windows can: its kernel must not be wider than the frame."""
     if parallel and int(node.attrs["kernel_w"]) > int(node.attrs["in_w"]):
         return [
-            f"layer {node.name!r}: ReuseFactor {node.reuse_factor} reads several pixels a cycle, which a kernel "
-            "wider than its frame does not allow; choose a reuse factor of at least the kernel's size"
+            f"layer {node.name!r}: ReuseFactor {node.reuse_factor} reads several pixels a cycle, which a "
+            "kernel wider than its frame does not allow; choose a reuse factor of at least the kernel's size"
         ]
     return []
