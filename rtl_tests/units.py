@@ -133,7 +133,7 @@ def case_unit(case: Case, rng: np.random.Generator, frames: int = 6) -> Unit | N
         for (prefix, stream), name in zip(block.inputs, case.node.inputs, strict=True)
     }
     return Unit(
-        label=identifier(case.name),
+        label=identifier(f"{case.node.op}_{case.name}"),
         module=block.module,
         parameters=block.parameters,
         inputs=tuple(port(prefix, stream) for prefix, stream in block.inputs),
