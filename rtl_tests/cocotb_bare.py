@@ -60,7 +60,9 @@ async def cast_all_codes_in_all_modes(dut: Any) -> None:
             got = lanes_of(int(getattr(dut, port).value), len(MODES), grid.width, grid.signed)
             for mode, one, other in zip(MODES, got, expected_codes(port, x), strict=True):
                 assert one == other, f"hwf_cast {port} {mode}: x = {x:#04x}: expected {other}, got {one}"
-        relu = naive.cast(Fraction(max(x - 256 if x > 127 else x, 0), 32), Cast(FixedType(False, 4, 2), *MODES[25]))
+        relu = naive.cast(
+            Fraction(max(x - 256 if x > 127 else x, 0), 32), Cast(FixedType(False, 4, 2), *MODES[25])
+        )
         assert int(dut.relu_o.value) == relu, f"hwf_cast relu: x = {x:#04x}"
 
 

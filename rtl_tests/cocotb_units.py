@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ def check_claims(bench: TestBench, label: str, vectors: dict[str, Any]) -> None:
         if latency != claims.get("latency", latency) or latency > claims.get("latency_max", latency):
             raise StreamError(f"{label}, {name}: latency is {latency} cycles, claimed: {claims}")
         ends = sink.cycles[fields["beats_per_frame"] - 1 :: fields["beats_per_frame"]]
-        slowest = max((b - a for a, b in zip(ends, ends[1:])), default=0)
+        slowest = max((b - a for a, b in pairwise(ends)), default=0)
         cocotb.log.info("%s %s: slowest frame %d cycles, claims %s", label, name, slowest, claims)
         if "ii" in claims and slowest > claims["ii"]:
             raise StreamError(f"{label}, {name}: a frame takes {slowest} cycles, {claims['ii']} claimed")

@@ -91,7 +91,9 @@ class Geometry:
         """Window positions."""
         if self.same:
             return -(-self.in_h // self.stride_h), -(-self.in_w // self.stride_w)
-        return (self.in_h - self.kernel_h) // self.stride_h + 1, (self.in_w - self.kernel_w) // self.stride_w + 1
+        return (self.in_h - self.kernel_h) // self.stride_h + 1, (
+            self.in_w - self.kernel_w
+        ) // self.stride_w + 1
 
     def parameters(self) -> dict[str, int]:
         """Module parameters."""
@@ -122,7 +124,9 @@ def _frames(geometry: Geometry, channels: int, width: int, rng: Random) -> list[
     return [[[rng.getrandbits(width) for _ in range(channels)] for _ in range(pixels)] for _ in range(4)]
 
 
-def window(name: str, geometry: Geometry, words: int, rng: Random, *, replays: int = 1, extra: int = 1) -> Unit:
+def window(
+    name: str, geometry: Geometry, words: int, rng: Random, *, replays: int = 1, extra: int = 1
+) -> Unit:
     """Windows word by word; ``replays`` 0 stands for the depthwise order."""
     frames = _frames(geometry, words, 7, rng)
     expected = []
@@ -145,7 +149,9 @@ def window(name: str, geometry: Geometry, words: int, rng: Random, *, replays: i
     )  # fmt: skip
 
 
-def window_parallel(name: str, geometry: Geometry, channels: int, lanes: int, rng: Random, group: int = 0) -> Unit:
+def window_parallel(
+    name: str, geometry: Geometry, channels: int, lanes: int, rng: Random, group: int = 0
+) -> Unit:
     """Whole windows in chunks; a ``group`` of channels stands for the depthwise order."""
     lane = 5
     frames = _frames(geometry, channels, lane, rng)
@@ -250,7 +256,8 @@ def units(seed: int) -> list[Unit]:
     same3 = Geometry(5, 6, 3, 3, pad_top=1, pad_left=1, same=True)
     return [
         fifo(2, 9, rng), fifo(5, 8, rng), fifo(16, 70, rng),
-        dwc(5, 3, 3, rng), dwc(5, 1, 4, rng), dwc(5, 6, 2, rng), dwc(5, 4, 6, rng), dwc(5, 3, 2, rng), dwc(1, 8, 1, rng),
+        dwc(5, 3, 3, rng), dwc(5, 1, 4, rng), dwc(5, 6, 2, rng), dwc(5, 4, 6, rng), dwc(5, 3, 2, rng),
+        dwc(1, 8, 1, rng),
         fork(2, rng), fork(3, rng),
         window("same3", same3, 2, rng),
         window("replays", same3, 2, rng, replays=3),

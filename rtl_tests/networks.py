@@ -45,7 +45,9 @@ class Builder:
             legal = [rf for rf in legal if (n_in % rf == 0 if rf <= n_in else rf % n_in == 0)]
         legal = [rf for rf in legal if not op(node.op).check(replace(node, reuse_factor=rf), [source])]
         # A strided layer must not compute faster than it reads; its bound does not count that.
-        legal = [rf for rf in legal if rf * node.pixels >= self._reading(replace(node, reuse_factor=rf), source)]
+        legal = [
+            rf for rf in legal if rf * node.pixels >= self._reading(replace(node, reuse_factor=rf), source)
+        ]
         within = [rf for rf in legal if rf * node.pixels <= self.cycles] or legal[:1]
         return replace(node, reuse_factor=max(within) if largest else int(self.rng.choice(within)))
 
@@ -90,7 +92,14 @@ class Builder:
         """A fully connected layer with its exact result."""
         cast, bias = Cast(grid(40, x.type.frac + 5)), grid(8, x.type.frac + 3)
         node = casekit.dense(
-            self.rng, x, outputs, cast, weight=grid(6, 5), bias=bias, reuse=x.channels, name=self._name("dense")
+            self.rng,
+            x,
+            outputs,
+            cast,
+            weight=grid(6, 5),
+            bias=bias,
+            reuse=x.channels,
+            name=self._name("dense"),
         )
         return self._append(self._folded(node, x, x.channels, outputs, largest))
 
@@ -156,20 +165,35 @@ def random_network(seed: int) -> QuantGraph:
         return net.quantize(x, cast, "linear" if flip() else "relu")
 
     size = int(rng.integers(6, 11))
-    x = net.input((size, size + int(rng.integers(0, 3)), int(rng.integers(1, 4))), grid(8, int(rng.integers(0, 8))))
+    x = net.input(
+        (size, size + int(rng.integers(0, 3)), int(rng.integers(1, 4))), grid(8, int(rng.integers(0, 8)))
+    )
     x = quantized(net.conv(x, int(rng.integers(2, 7)), 3, int(rng.integers(1, 3)), largest=flip()))
+
+    def geometry(x: QuantNode) -> tuple[int, int, bool]:
+        """Kernel, stride and padding that use at least as many pixels as there are."""
+        while True:
+            kernel, stride, same = (
+                int(rng.integers(1, min(3, *x.shape[:2]) + 1)),
+                int(rng.integers(1, 3)),
+                flip(),
+            )
+            at = casekit.window_attrs(x, kernel, stride, same=same)
+            if kernel * kernel * at["out_h"] * at["out_w"] >= x.pixels:
+                return kernel, stride, same
+
     for _ in range(3):
         side = min(x.shape[:2])
-        kernel = int(rng.integers(1, min(side, 3) + 1))
+        kernel, stride, same = geometry(x)
         if flip():  # residual
             y = quantized(net.conv(x, x.channels + int(rng.integers(0, 3)), kernel, largest=flip()))
             y = quantized(net.depthwise(y, min(3, side), largest=flip()))
             y = net.conv(y, x.channels, 1, largest=flip())
             x = quantized(net.add(x, y))
         elif flip():
-            x = quantized(net.depthwise(x, kernel, int(rng.integers(1, 3)), same=flip(), largest=flip()))
+            x = quantized(net.depthwise(x, kernel, stride, same=same, largest=flip()))
         else:
-            x = quantized(net.conv(x, int(rng.integers(2, 7)), kernel, same=flip(), largest=flip()))
+            x = quantized(net.conv(x, int(rng.integers(2, 7)), kernel, stride, same=same, largest=flip()))
     if flip():
         x = net.quantize(net.depthwise(x, x.shape[:2], same=False, largest=flip()))
     x = net.reshape(x, (x.pixels * x.channels,))

@@ -36,7 +36,8 @@ SYNTHESIZED = 4
 def points() -> dict[str, tuple[Sequence[str], list[Unit]]]:
     """By top module: its source modules and its parameter points."""
     found: dict[str, tuple[Sequence[str], list[Unit]]] = {
-        top: (modules, [unit for unit in library.units(1) if unit.module == top]) for top, modules in MODULES.items()
+        top: (modules, [unit for unit in library.units(1) if unit.module == top])
+        for top, modules in MODULES.items()
     }
     for name, spec in ops().items():
         for unit in op_units(op(name), 1) if spec.modules else []:
@@ -96,7 +97,9 @@ def test_synthesis(module: str, target: str, tmp_path: Path, monkeypatch: pytest
 
 @pytest.mark.synth
 @pytest.mark.parametrize("target", TARGETS)
-def test_network_synthesis(network: Path, target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_network_synthesis(
+    network: Path, target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(network)
     files, top = read_filelist(network / "filelist.f"), "tiny_mobilefacenet"
     result = synthesize(files, top, out=tmp_path, log=tmp_path / "yosys.log", command=TARGETS[target])

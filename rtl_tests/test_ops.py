@@ -16,7 +16,9 @@ def _with_hardware() -> list[str]:
 
 
 @pytest.mark.sim
-@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.xdist_group(n)) for n in _with_hardware()])
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.xdist_group(n)) for n in _with_hardware()]
+)
 def test_module_equals_golden_model(name: str, sim_build: Path, sim_env: None, seed: int, rerun: str) -> None:
     units = op_units(op(name), seed)
     assert units

@@ -36,7 +36,9 @@ def test_random_network(number: int, tmp_path: Path, request: pytest.FixtureRequ
     simulator.build()
 
     for tensor, traced in simulator.trace(codes).items():
-        assert np.array_equal(traced, golden[tensor]), f"first layer that differs: {tensor}; run again: {rerun}"
+        assert np.array_equal(traced, golden[tensor]), (
+            f"first layer that differs: {tensor}; run again: {rerun}"
+        )
     for (idle, stall), seed in product(STALLS, (1, 2)):
         result = simulator.run(codes, idle=idle, stall=stall, seed=seed)
         assert np.array_equal(result.codes, golden[out]), f"idle {idle}, stall {stall}, seed {seed}; {rerun}"

@@ -175,7 +175,10 @@ def top_source(units: Sequence[Unit]) -> str:
     body = []
     for unit in units:
         links = []
-        for direction, reverse, streams in (("input", "output", unit.inputs), ("output", "input", unit.outputs)):
+        for direction, reverse, streams in (
+            ("input", "output", unit.inputs),
+            ("output", "input", unit.outputs),
+        ):
             for stream in streams:
                 name = f"{unit.label}_{stream.prefix}"
                 ports += [

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,7 @@ def load_graph(folder: Path) -> QuantGraph:
         data = json.loads(path.read_text())
         with np.load(folder / "quantgraph.npz") as archive:
             arrays = {key: archive[key] for key in archive.files}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
         raise UserError(f"cannot read the QuantGraph in {folder}: {error}", "run the flow again") from error
     if data.get("format") != "hwflow-quantgraph" or data.get("version") != FORMAT_VERSION:
         raise UserError(

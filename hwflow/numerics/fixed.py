@@ -109,7 +109,7 @@ class FixedType:
         """
         if low >= 0:
             return cls(False, max(1, int(high).bit_length()), frac)
-        bits = max(int(high).bit_length(), int(-low - 1).bit_length())
+        bits = max(max(int(high), 0).bit_length(), int(-low - 1).bit_length())
         return cls(True, bits + 1, frac)
 
 

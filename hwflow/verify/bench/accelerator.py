@@ -30,18 +30,25 @@ def format_of(port: dict[str, Any]) -> Format:
     return Format(port["lanes"], port["lane_width"], bool(signed), frac, port["beats_per_frame"])
 
 
-@cocotb.test()
-@cocotb.parametrize(pattern=os.environ.get("PATTERNS", " ".join(PATTERNS)).split())
+@cocotb.test()  # type: ignore[untyped-decorator]
+@cocotb.parametrize(  # type: ignore[untyped-decorator]
+    pattern=os.environ.get("PATTERNS", " ".join(PATTERNS)).split()
+)
 async def frames(dut: Any, pattern: str) -> None:
     """Every output code is the golden one; without stalls the initiation interval is kept."""
-    ports = {prefix: format_of(port) for prefix, port in zip(SETUP["outputs"], INTERFACE["outputs"], strict=True)}
+    ports = {
+        prefix: format_of(port) for prefix, port in zip(SETUP["outputs"], INTERFACE["outputs"], strict=True)
+    }
     stimulus = {prefix: beats_of(prefix) for prefix in SETUP["inputs"]}
     golden = {prefix: beats_of(prefix) for prefix in ports}
     bench = TestBench(dut, list(stimulus), {prefix: port.beats_per_frame for prefix, port in ports.items()})
     await bench.start()
     bound = INTERFACE["ii_bound_cycles"]
     await bench.run(
-        stimulus, {prefix: len(beats) for prefix, beats in golden.items()}, pattern, patience=max(20_000, 8 * bound)
+        stimulus,
+        {prefix: len(beats) for prefix, beats in golden.items()},
+        pattern,
+        patience=max(20_000, 8 * bound),
     )
     for prefix, port in ports.items():
         difference = port.compare(bench.sinks[prefix].beats, golden[prefix])

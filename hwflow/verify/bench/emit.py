@@ -39,7 +39,9 @@ def write_bench(rtl: Path, folder: Path, inputs: Mapping[str, Codes], golden: Ma
     """
     interface = json.loads((rtl / "interface.json").read_text())
     (folder / "vectors").mkdir(parents=True, exist_ok=True)
-    prefixes = {side: _prefixes(axis, interface[side]) for side, axis in (("inputs", "s_axis"), ("outputs", "m_axis"))}
+    prefixes = {
+        side: _prefixes(axis, interface[side]) for side, axis in (("inputs", "s_axis"), ("outputs", "m_axis"))
+    }
     for side, codes in (("inputs", inputs), ("outputs", golden)):
         for prefix, port in zip(prefixes[side], interface[side], strict=True):
             (folder / "vectors" / f"{prefix}.hex").write_text(_hex(codes[port["tensor"]], port))

@@ -106,7 +106,9 @@ class Bench:
         shutil.move(self.work / "dump.vcd", wave)
         raise BenchError(failures, self.seed, wave)
 
-    def _simulate(self, build: Path, waves: bool, only: Sequence[str] = ()) -> tuple[int, list[tuple[str, str]]]:
+    def _simulate(
+        self, build: Path, waves: bool, only: Sequence[str] = ()
+    ) -> tuple[int, list[tuple[str, str]]]:
         results = self.work / f"{self.build.name}.results.xml"
         chosen = "|".join(re.escape(name) for name in only)
         try:

@@ -102,7 +102,9 @@ class Format:
             if one == other:
                 continue
             frame, in_frame = divmod(beat, self.beats_per_frame)
-            pairs = zip(*(lanes_of(b, self.lanes, self.width, self.signed) for b in (one, other)), strict=True)
+            pairs = zip(
+                *(lanes_of(b, self.lanes, self.width, self.signed) for b in (one, other)), strict=True
+            )
             for lane, (a, b) in enumerate(pairs):
                 if a != b:
                     return (
@@ -191,7 +193,9 @@ class StreamSink:
             await RisingEdge(self.clock)
             if not self.valid.value:
                 if held is not None:
-                    raise StreamError(f"{self.prefix}: tvalid fell before the beat was taken, cycle {cycle()}")
+                    raise StreamError(
+                        f"{self.prefix}: tvalid fell before the beat was taken, cycle {cycle()}"
+                    )
                 continue
             beat = self._sample()
             if held is None:
@@ -291,10 +295,13 @@ class TestBench:
             before = self._transfers()
             await Timer(patience * PERIOD_NS, "ns")
             if before == self._transfers():
-                raise StreamError(f"deadlock: no transfer for {patience} cycles after {before} (beats by stream)")
+                raise StreamError(
+                    f"deadlock: no transfer for {patience} cycles after {before} (beats by stream)"
+                )
 
     def _transfers(self) -> dict[str, int]:
-        return {name: len(stream.cycles) for name, stream in {**self.sources, **self.sinks}.items()}
+        sent = {name: len(source.cycles) for name, source in self.sources.items()}
+        return sent | {name: len(sink.cycles) for name, sink in self.sinks.items()}
 
     async def _drained(self, cycles: int) -> None:
         for sink in self.sinks.values():
