@@ -40,9 +40,7 @@ def _network() -> Any:
     x = act("q1")(
         QConv2D(6, 3, padding="same", kernel_quantizer=bits(4), bias_quantizer=bits(6), name="c1")(x)
     )
-    y = QDepthwiseConv2D(
-        3, padding="same", depthwise_quantizer=bits(5), bias_quantizer=bits(6), name="d1"
-    )(x)
+    y = QDepthwiseConv2D(3, padding="same", depthwise_quantizer=bits(5), bias_quantizer=bits(6), name="d1")(x)
     y = layers.PReLU(shared_axes=[1, 2], name="p1")(y)
     x = act("q2")(layers.Add(name="add")([y, x]))
     x = act("q3")(QConv2D(4, 3, strides=2, kernel_quantizer=bits(4), use_bias=False, name="c2")(x))
@@ -106,7 +104,7 @@ def test_predict_of_one_frame_has_hls4mls_shape(converted: tuple[Any, Any]) -> N
 
 
 def test_trace_gives_every_layer(converted: tuple[Any, Any]) -> None:
-    rtl, cpp = converted
+    rtl, _ = converted
     x = _inputs(tuple(rtl.get_input_variables()[0].shape), 2)
     output, layers = rtl.trace(x)
     assert np.array_equal(output, rtl.predict(x))

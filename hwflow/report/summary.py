@@ -45,8 +45,8 @@ def summary(folder: Path) -> str:
     lines = [
         "# Reference results",
         "",
-        "Written by `make reports`: every example design through the whole flow. Cycles are counted in simulation of the",
-        "emitted SystemVerilog; both simulation times are processor time of one run on one core.",
+        "Written by `make reports`: every example design through the whole flow. Cycles are counted in simulation",
+        "of the emitted SystemVerilog; both simulation times are processor time of one run on one core.",
         "",
         "| | " + " | ".join(designs) + " |",
         "|---" * (len(designs) + 1) + "|",
