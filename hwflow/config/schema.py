@@ -57,6 +57,7 @@ class VerifyConfig(_Section):
 
     Frames: int = Field(8, ge=1, description="frames compared at the output")
     TraceFrames: int = Field(1, ge=0, description="frames compared at every layer")
+    StallFrames: int = Field(2, ge=0, description="frames simulated as RTL with stalls at both ports")
     Csim: bool = Field(True, description="compile and run hls4ml's C++")
     Rtl: bool = Field(True, description="simulate the SystemVerilog")
 

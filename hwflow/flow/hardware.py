@@ -436,6 +436,13 @@ def _rtlsim(context: Context) -> None:
     result = simulator.run(codes, processes=max(1, min(cores(), len(codes) // _FRAMES_A_PROCESS)))
     output = graph.node(graph.outputs[0])
     rungs = [compare("rtl", "output", whole, {output.name: Tensor(result.codes, output.type)})]
+    if verify.StallFrames:
+        idle, stall = simulator.busy_rates()
+        some = codes[: verify.StallFrames]
+        stalled = simulator.run(some, idle=idle, stall=stall, seed=context.seed)
+        expected = {output.name: Tensor(whole[output.name].codes[: len(some)], output.type)}
+        found = {output.name: Tensor(stalled.codes, output.type)}
+        rungs.append(compare("rtl", "output under random stalls", expected, found))
     if verify.TraceFrames:
         traced = simulator.trace(codes[: verify.TraceFrames])
         other = {name: Tensor(values, graph.node(name).type) for name, values in traced.items()}

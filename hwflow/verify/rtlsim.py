@@ -180,6 +180,16 @@ class RtlSimulator:
             seconds=sum(report["seconds"] for report in reports),
         )
 
+    def busy_rates(self) -> tuple[int, int]:
+        """Shares of idle input and stalled output cycles, in 1/1000, that slow both ports to the design's own rate.
+
+        Random stalls weigh most there: slower ports leave the accelerator waiting, faster ones never starve it.
+        """
+        bound = self.interface["ii_bound_cycles"]
+        ports = (self.input, self.output)
+        idle, stall = (max(0, 1000 - 1000 * port["beats_per_frame"] // bound) for port in ports)
+        return min(idle, 995), min(stall, 995)
+
     def trace(self, codes: Codes) -> dict[str, Codes]:
         """Codes of every tensor, observed on the streams inside the accelerator.
 
