@@ -36,7 +36,8 @@ def sim_env(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def rerun(request: pytest.FixtureRequest) -> str:
     """The command that repeats this test."""
-    return f"pytest '{request.node.nodeid}' --hwf-seed {request.config.getoption('--hwf-seed')}"
+    name = request.node.nodeid.split("@")[0]  # xdist appends the group
+    return f"pytest '{name}' --hwf-seed {request.config.getoption('--hwf-seed')}"
 
 
 @pytest.fixture(scope="session")

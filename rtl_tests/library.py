@@ -170,15 +170,13 @@ def window_parallel(
     out_h, out_w = geometry.out
     chunks = geometry.kernel_h * geometry.kernel_w * channels // lanes
     row = max(out_w * max(chunks, geometry.stride_w), geometry.in_w)
-    # The rows of StrideH are written ahead; more of them between frames are waited for.
-    hidden = geometry.in_h - (out_h - 1) * geometry.stride_h <= geometry.stride_h
     return Unit(
         f"parallel_{name}", "hwf_window_parallel", parameters, (Port("s_axis", channels * lane),),
         (Port("m_axis", lanes * lane),),
         {"s_axis": [beat_of(pixel, lane) for frame in frames for pixel in frame]}, {"m_axis": expected},
         {"m_axis": {"lanes": lanes, "width": lane, "signed": False, "frac": 0,
                     "beats_per_frame": len(expected) // len(frames)}},
-        claims={"ii": max(out_h * row, geometry.in_h * geometry.in_w)} if hidden else {},
+        claims={"ii": max(out_h * row, geometry.in_h * geometry.in_w)},
     )  # fmt: skip
 
 

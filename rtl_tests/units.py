@@ -114,7 +114,7 @@ def case_block(case: Case) -> tuple[Design, Block] | None:
     return (design, blocks[0]) if blocks else None
 
 
-def case_unit(case: Case, rng: np.random.Generator, frames: int = 6) -> Unit | None:
+def case_unit(case: Case, rng: np.random.Generator, frames: int = 5) -> Unit | None:
     """A case as a unit, with codes from the golden model."""
     found = case_block(case)
     if found is None:

@@ -2,11 +2,11 @@
 //
 // hwf_window_parallel: line buffer that offers whole windows at once, for layers that read several pixels a cycle.
 //
-// Pixels arrive in raster order, one a beat. KernelH + StrideH rows are kept in one memory bank each; a column of
-// KernelH pixels is read a cycle and shifted into a window of registers. Columns follow each other without a gap from
-// row to row and from frame to frame: what sticks out of the frame on one side is masked to zero there, and is the
-// neighbour on the other side. A complete window moves to a second register, from where it leaves in Chunks words
-// while the next one is gathered.
+// Pixels arrive in raster order, one a beat. The KernelH rows of a window and those of its next step, within a frame
+// or to the next one, are kept in one memory bank each; a column of KernelH pixels is read a cycle and shifted into a
+// window of registers. Columns follow each other without a gap from row to row and from frame to frame: what sticks
+// out of the frame on one side is masked to zero there, and is the neighbour on the other side. A complete window
+// moves to a second register, from where it leaves in Chunks words while the next one is gathered.
 //
 //   Depthwise = 0:  chunk s holds window values [s*Lanes +: Lanes] in the order ky, kx, channel
 //   Depthwise = 1:  chunk (g, s) holds for i in 0..Lanes/Group-1, p in 0..Group-1 position s*Lanes/Group + i, channel g*Group + p
@@ -55,7 +55,9 @@ module hwf_window_parallel #(
   end
 
   localparam int unsigned PixW   = C * LaneW;
-  localparam int unsigned Banks  = KernelH + StrideH;
+  // Rows from the first window row of one frame to that of the next, as a step from the last one.
+  localparam int unsigned FrameRowStep = InH - (OutH - 1) * StrideH;
+  localparam int unsigned Banks  = KernelH + ((FrameRowStep > StrideH) ? FrameRowStep : StrideH);
   localparam int unsigned Window = KernelH * KernelW * C;
   localparam int unsigned Chunks = Window / Lanes;
   localparam int unsigned BankW  = $clog2(Banks);
@@ -70,8 +72,6 @@ module hwf_window_parallel #(
   // The first window of a frame is complete after this many of its columns.
   localparam int unsigned First  = KernelW - PadLeft;
   localparam int unsigned NeedRow0 = (KernelH - 1 - PadTop < InH - 1) ? KernelH - 1 - PadTop : InH - 1;
-  // Rows from the first window row of one frame to that of the next, as a step from the last one.
-  localparam int unsigned FrameRowStep = InH - (OutH - 1) * StrideH;
 
   function automatic logic [BankW-1:0] bank_add(input logic [BankW-1:0] bank, input int unsigned step);
     logic [BankW:0] sum;

@@ -69,7 +69,7 @@ def cases() -> tuple[Case, ...]:
         case("two-pixels", (2, 2, 2), 2, 3, 36),
         # Channels and number formats.
         case("odd-channels", (4, 5, 5), 7, 3, 9),
-        case("odd-channels-rf315", (4, 4, 5), 7, 3, 315),
+        case("odd-channels-rf315", (2, 3, 5), 7, 3, 315),
         case("unsigned", (4, 5, 3), 4, 3, 27, x=grid(8, 8, signed=False), cast=quantizer(6, 3, signed=False)),
         case("binary", (4, 5, 4), 4, 3, 9, x=grid(1, 0, signed=False), weight=grid(1, 0, signed=False),
              bias=grid(4, 0), cast=Cast(grid(8, 0))),
