@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -68,4 +69,8 @@ def test_emitted_bench(sim_build: Path, seed: int) -> None:
     assert result.returncode != 0
     assert f"m_axis: frame 1, value {values}" in result.stderr, result.stderr[-2000:]
     assert f"run again: make SEED={seed}" in result.stderr
-    assert (bench / "build" / "sim.vcd").stat().st_size > 0
+    waves = (bench / "build" / "sim.vcd").read_text()
+    preset = (bench / "waves.gtkw").read_text()
+    shown = re.findall(r"^tiny_mobilefacenet\.(\w+)", preset, re.MULTILINE)
+    assert {"clk_i", "s_axis_tdata", "m_axis_tvalid", "t_conv1_tready"} <= set(shown)
+    assert all(f" {signal} " in waves for signal in shown)

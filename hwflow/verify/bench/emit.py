@@ -33,7 +33,8 @@ def write_bench(rtl: Path, folder: Path, inputs: Mapping[str, Codes], golden: Ma
     rtl : pathlib.Path
         What :func:`hwflow.emit.rtl.write_rtl` wrote.
     folder : pathlib.Path
-        Receives ``Makefile``, the bench's Python files, ``bench.json`` and ``vectors/<port>.hex`` (a beat a line).
+        Receives ``Makefile``, the bench's Python files, ``bench.json``, ``vectors/<port>.hex`` (a beat a line) and
+        ``waves.gtkw``, a GTKWave preset of the ports and every tensor's stream.
     inputs, golden : mapping of str to ndarray of int64, shape (frames, ...shape)
         Codes of each input and output tensor, by node name.
     """
@@ -47,9 +48,26 @@ def write_bench(rtl: Path, folder: Path, inputs: Mapping[str, Codes], golden: Ma
             (folder / "vectors" / f"{prefix}.hex").write_text(_hex(codes[port["tensor"]], port))
     setup = {"rtl": os.path.relpath(rtl, folder), **prefixes}
     (folder / "bench.json").write_text(json.dumps(setup, indent=1, sort_keys=True) + "\n")
+    (folder / "waves.gtkw").write_text(_preset(interface, [*prefixes["inputs"], *prefixes["outputs"]]))
     for name, source in _FILES.items():
         # Beside each other the files import each other by their own names.
         (folder / name).write_text((_HERE / source).read_text().replace("from hwflow.verify.bench.", "from "))
+
+
+def _preset(interface: dict[str, Any], prefixes: list[str]) -> str:
+    """GTKWave save file: handshakes as bits (@28), data in hexadecimal (@22), a caption (@200) for each stream."""
+    top = interface["top"]
+    ports = zip(prefixes, [*interface["inputs"], *interface["outputs"]], strict=True)
+    streams = {name: (port["tensor"], port["tdata_width"]) for name, port in ports}
+    for tap in interface["taps"]:
+        streams.setdefault(
+            tap["file"].removesuffix(".bin"), (tap["tensor"], tap["lanes"] * tap["lane_width"])
+        )
+    lines = ["@28", f"{top}.{interface['clock']}", f"{top}.{interface['reset']['name']}"]
+    for name, (tensor, width) in streams.items():
+        lines += ["@200", f"-{tensor}", "@28", f"{top}.{name}_tvalid", f"{top}.{name}_tready"]
+        lines += ["@22", f"{top}.{name}_tdata[{width - 1}:0]"]
+    return "\n".join([*lines, ""])
 
 
 def _prefixes(axis: str, ports: list[dict[str, Any]]) -> list[str]:
