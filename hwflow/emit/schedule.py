@@ -46,7 +46,8 @@ class Schedule:
     fifo : mapping of (str, int) to int
         Depth, beats of the producer, of the FIFO on input ``position`` of node ``name``.
     ii_bound : int
-        Largest (output pixels x reuse factor) of all layers, cycles; this folding cannot be faster.
+        Largest (output pixels x reuse factor) of all layers, cycles, or the beats of a frame where a layer
+        reads more than that; this folding cannot be faster.
     bottleneck : str
         Layer that sets it.
     """
@@ -80,7 +81,9 @@ def schedule(graph: QuantGraph) -> Schedule:
     """
     nodes = graph.by_name()
     folding = fold(graph)
-    cycles = {node.name: node.pixels * folding[node.name].cycles for node in graph}
+    cycles = {
+        node.name: _busy(node, [nodes[name] for name in node.inputs], folding[node.name]) for node in graph
+    }
     bottleneck = max(cycles, key=lambda name: cycles[name])
     period = cycles[bottleneck] * _PERIOD_SLACK
 
@@ -118,6 +121,12 @@ def fold(graph: QuantGraph) -> dict[str, Folding]:
         lanes = [folding[name].out_lanes for name in node.inputs]
         folding[node.name] = op(node.op).folding(node, [nodes[name] for name in node.inputs], lanes)
     return folding
+
+
+def _busy(node: QuantNode, sources: list[QuantNode], folding: Folding) -> int:
+    """Cycles a node works a frame: computing, or taking in what it reads where a stride skips most of that."""
+    reading = [source.pixels * source.channels // folding.in_lanes for source in sources]
+    return max(node.pixels * folding.cycles, *reading, 0)
 
 
 def _source(node: QuantNode, period: float) -> _Pixels:
