@@ -102,10 +102,12 @@ def test_every_rung_is_bit_exact(done: Run) -> None:
     assert [found[f"verify.{rung}.mismatches"] for rung in ("qkeras", "csim", "rtl")] == [0, 0, 0]
     assert found["verify.frames"] == verify.Frames
     rungs = json.loads((done.folder / "verify.json").read_text())
+    output, layers = ("output", verify.Frames), ("layers", verify.TraceFrames)
+    stalled = ("output under random stalls", verify.StallFrames)
     assert [(r["rung"], r["scope"], r["frames"]) for r in rungs] == [
-        (rung, scope, frames)
-        for rung in ("qkeras", "csim", "rtl")
-        for scope, frames in (("output", verify.Frames), ("layers", verify.TraceFrames))
+        *(("qkeras", *row) for row in (output, layers)),
+        *(("csim", *row) for row in (output, layers)),
+        *(("rtl", *row) for row in (output, stalled, layers)),
     ]
     assert all(r["values"] > 0 and r["mismatches"] == 0 for r in rungs)
 
