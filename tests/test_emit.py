@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from hwflow.emit.design import build_design
 from hwflow.emit.memfile import memory_name, memory_text
 from hwflow.emit.rtl import library_path, write_rtl
-from hwflow.emit.schedule import utilisation
 from hwflow.errors import InternalError, UnsupportedLayerError
 from hwflow.ir.graph import QuantGraph
 from hwflow.numerics.fixed import Cast
@@ -85,7 +84,7 @@ def test_bound_and_multipliers_follow_from_reuse_factors(graph: QuantGraph) -> N
     assert design.plan.ii_bound >= max(node.pixels * node.reuse_factor for node in weighted)
     multipliers = sum(node.params["weight"].codes.size // node.reuse_factor for node in weighted)
     slopes = sum(design.plan.folding[node.name].out_lanes for node in graph if node.op == "prelu")
-    assert utilisation(design.graph, design.plan)["multipliers"] == multipliers + slopes
+    assert sum(fold.multipliers for fold in design.plan.folding.values()) == multipliers + slopes
 
 
 def test_all_unsupported_layers_are_named_at_once() -> None:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -181,13 +180,3 @@ def _reshaped(times: _Pixels, node: QuantNode, source: QuantNode) -> _Pixels:
     ends = (np.arange(1, node.pixels * _FRAMES + 1) * values - 1) // source.channels
     starts = (np.arange(node.pixels * _FRAMES) * values) // source.channels
     return _Pixels(times.first[starts], times.last[ends])
-
-
-def utilisation(graph: QuantGraph, plan: Schedule) -> dict[str, Any]:
-    """Share of the bound each layer with multipliers works, and the multipliers of the whole design."""
-    share = {
-        node.name: node.pixels * plan.folding[node.name].cycles / plan.ii_bound
-        for node in graph
-        if plan.folding[node.name].multipliers
-    }
-    return {"share": share, "multipliers": sum(fold_.multipliers for fold_ in plan.folding.values())}

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from math import gcd
@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from hwflow.ir.graph import QuantNode, QuantParam
+from hwflow.ir.graph import QuantNode
 from hwflow.numerics.fixed import Codes, FixedType, apply_cast
 
 
@@ -326,14 +326,6 @@ def depthwise_folding(kernel: int, channels: int, reuse: int) -> tuple[int, int]
     products = kernel * channels // reuse
     pe = gcd(products, channels)
     return pe, products // pe
-
-
-def hls4ml_grid(layer: Any) -> Any:
-    """The hls4ml precision of a layer's output."""
-    return layer.get_output_variable().type.precision
-
-
-LowerParam = Callable[[Any], QuantParam]
 
 
 @dataclass(frozen=True, slots=True)

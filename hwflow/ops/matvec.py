@@ -121,12 +121,33 @@ def signed_width(low: int, high: int) -> int:
     return max(2, bits)
 
 
+def weight_words(matrix: Codes, folding: Folding) -> Codes:
+    """Weight memory of a unit in which every output reads every input.
+
+    Parameters
+    ----------
+    matrix : ndarray of int64, shape (n_in, n_out)
+        Weight codes.
+    folding : Folding
+        PE divides ``n_out``, SIMD divides ``n_in``.
+
+    Returns
+    -------
+    ndarray of int64, shape (depth, pe * simd)
+        Words in the order for output fold, for input word; lanes PE by PE.
+    """
+    n_in, n_out = matrix.shape
+    folds, synapse_folds = n_out // folding.pe, n_in // folding.simd
+    blocks = matrix.reshape(synapse_folds, folding.simd, folds, folding.pe)
+    return blocks.transpose(2, 0, 3, 1).reshape(folds * synapse_folds, folding.pe * folding.simd)
+
+
 def unit_parameters(
     node: QuantNode,
     source: QuantNode,
     acc: tuple[Codes, Codes],
     folding: Folding,
-    weight_words: Codes,
+    words: Codes,
 ) -> dict[str, int | Memory]:
     """Parameters of a layer module that drive its matrix-vector unit (see ``hwf_mvu``).
 
@@ -140,7 +161,7 @@ def unit_parameters(
         Bounds of the partial sums a channel.
     folding : Folding
         Folding of the layer.
-    weight_words : ndarray of int64, shape (depth, lanes)
+    words : ndarray of int64, shape (depth, lanes)
         Weight memory contents.
     """
     weight, bias = node.params["weight"], node.params["bias"]
@@ -162,7 +183,7 @@ def unit_parameters(
         "BiasW": bias_w,
         "SumW": sum_w,
         "SumFrac": sum_frac,
-        "WeightFile": Memory(weight_words, weight.type.width),
+        "WeightFile": Memory(words, weight.type.width),
         "BiasFile": Memory(bias_codes.reshape(-1, folding.out_lanes), bias_w),
     }
     parameters |= grid_parameters("X", source.type, frac=False)

@@ -19,6 +19,7 @@ from hwflow.ops.matvec import (
     matmul,
     sum_interval,
     unit_parameters,
+    weight_words,
     windows,
 )
 
@@ -111,13 +112,7 @@ class Conv2dOp(OpSpec):
         pixels: int,
     ) -> Instance | None:
         matrix = self._matrix(node)
-        folds = node.channels // folding.pe
-        synapse_folds = matrix.shape[0] // folding.simd
-        words = (
-            matrix.reshape(synapse_folds, folding.simd, folds, folding.pe)
-            .transpose(2, 0, 3, 1)
-            .reshape(folds * synapse_folds, folding.pe * folding.simd)
-        )
+        words = weight_words(matrix, folding)
         acc = self._accumulator(node, ranges[0])
         parameters: dict[str, int | Memory] = {
             "InC": inputs[0].channels,

@@ -10,7 +10,15 @@ from hwflow.ir.graph import QuantNode
 from hwflow.numerics.fixed import Codes, FixedType
 from hwflow.ops.base import Folding, Instance, Interval, Memory, OpSpec, Window, dense_folding, lanes_for
 from hwflow.ops.lowering import bias_or_zero, output_shape, parameter, result_cast, reuse_factor
-from hwflow.ops.matvec import MATVEC_MODULES, accumulator, add_bias, matmul, sum_interval, unit_parameters
+from hwflow.ops.matvec import (
+    MATVEC_MODULES,
+    accumulator,
+    add_bias,
+    matmul,
+    sum_interval,
+    unit_parameters,
+    weight_words,
+)
 
 _PIXEL = Window(1, 1, 1, 1)
 
@@ -72,12 +80,7 @@ class DenseOp(OpSpec):
     ) -> Instance | None:
         weight = node.params["weight"].codes
         n_in, n_out = weight.shape
-        folds, synapse_folds = n_out // folding.pe, n_in // folding.simd
-        words = (
-            weight.reshape(synapse_folds, folding.simd, folds, folding.pe)
-            .transpose(2, 0, 3, 1)
-            .reshape(folds * synapse_folds, folding.pe * folding.simd)
-        )
+        words = weight_words(weight, folding)
         parameters: dict[str, int | Memory] = {
             "InC": n_in,
             "OutC": n_out,
