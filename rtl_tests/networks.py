@@ -53,7 +53,7 @@ class Builder:
 
     def _reading(self, node: QuantNode, source: QuantNode) -> int:
         """Beats of a frame that the node reads."""
-        return source.pixels * source.channels // op(node.op).folding(node, [source], [1]).in_lanes
+        return source.pixels * source.channels // op(node.op).folding(node, [source], [1]).in_lanes[0]
 
     def input(self, shape: tuple[int, ...], type_: FixedType) -> QuantNode:
         """The input."""

@@ -18,6 +18,7 @@ from hwflow.errors import VerificationError
 from hwflow.numerics.fixed import Codes, FixedType
 from hwflow.ops.base import Case, OpSpec
 from hwflow.ops.casekit import case_graph, random_codes
+from hwflow.ops.registry import op
 from hwflow.verify.bench.simulate import Bench, BenchError
 from hwflow.verify.bench.streams import beat_of
 from hwflow.verify.golden import run_golden
@@ -155,7 +156,8 @@ def _claims(case: Case, design: Design, block: Block) -> dict[str, int]:
     claims = {"ii": max(design.plan.ii_bound, case.inputs[0].pixels * words)}
     if not folding.pe:
         return claims | {"latency": folding.latency}
-    pixel = int(folding.window.needed()[0]) if folding.window else 0
+    accesses = op(node.op).access(node, list(case.inputs))
+    pixel = int(accesses[0].last[0]) if accesses else 0
     return claims | {
         "latency_from": (pixel + 1) * words - 1,
         "latency_max": folding.latency + folding.cycles // (node.channels // folding.pe),

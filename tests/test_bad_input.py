@@ -195,9 +195,9 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     save(
         "strange.h5",
         (8, 8, 2),
-        layers.UpSampling2D(name="up"),
+        layers.Conv2DTranspose(2, 3, name="up"),
         QConv2D(2, 3, name="conv", **quantizers()),
-        layers.Softmax(name="soft"),
+        layers.UnitNormalization(name="unit"),
     )
     for suffix in ("h5", "keras"):
         save(f"code.{suffix}", (4,), layers.Lambda(lambda x: x + 1, name="hidden"))
@@ -229,7 +229,12 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("all_float.h5", ["plain (Dense): its weights are not quantized", "add 'Prepare: {}'"]),
         (
             "strange.h5",
-            ["2 unsupported", "up (UpSampling2D)", "soft (Softmax)", "supported are InputLayer, QConv2D"],
+            [
+                "2 unsupported",
+                "up (Conv2DTranspose)",
+                "unit (UnitNormalization)",
+                "supported are Activation, Add",
+            ],
         ),
         ("wide.h5", ["conv", "kernel wider than its frame", "choose a reuse factor"]),
     ],

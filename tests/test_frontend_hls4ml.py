@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 from hwflow.errors import ConfigError, UnsupportedLayerError, UserError
-from hwflow.frontends.exact_types import sum_type
-from hwflow.frontends.quantizers import activation_cast
-from hwflow.frontends.reuse import legal_depthwise_reuse_factors, legal_reuse_factors, show_legal
 from hwflow.numerics.codes import from_codes
 from hwflow.numerics.fixed import Cast, FixedType, apply_cast
+from hwflow.numerics.quantizers import activation_cast
+from hwflow.ops.matvec import sum_type
+from hwflow.ops.reuse import legal_depthwise_reuse_factors, legal_reuse_factors, show_legal
 
 if TYPE_CHECKING:
     import tensorflow as tf

@@ -182,7 +182,7 @@ class _Builder:
         folding = self.plan.folding[node.name]
         sources = [self.nodes[name] for name in node.inputs]
         streams = tuple(
-            self._connected(node, position, folding.in_lanes) for position in range(len(node.inputs))
+            self._connected(node, position, lanes) for position, lanes in enumerate(folding.in_lanes)
         )
         instance = op(node.op).instance(
             node,

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwflow.ir.graph import QuantGraph, QuantNode
-from hwflow.ops.base import Folding, Window
+from hwflow.ops.base import Access, Folding
 from hwflow.ops.registry import op
 
 Times = NDArray[np.float64]
@@ -41,7 +41,7 @@ class Schedule:
     folding : mapping of str to Folding
         Folding a node.
     pixels : mapping of str to int
-        Line-buffer capacity of each node that has one, pixels.
+        Capacity of the pixel buffer of each node that has one, pixels.
     fifo : mapping of (str, int) to int
         Depth, beats of the producer, of the FIFO on input ``position`` of node ``name``.
     ii_bound : int
@@ -96,19 +96,25 @@ def schedule(graph: QuantGraph) -> Schedule:
             continue
         sources = [nodes[name] for name in node.inputs]
         arrivals = [_delayed(times[name], _EDGE_LATENCY) for name in node.inputs]
-        if fold_.pe:
-            times[node.name], capacity = _matvec(node, fold_, arrivals[0], period)
-            if fold_.window is not None:
-                pixels[node.name] = capacity
-            fifo[node.name, 0] = MIN_FIFO if fold_.window is None else 0
-        elif len(arrivals) > 1:
-            times[node.name] = _join(arrivals, fold_.latency)
+        beats = [
+            source.channels // folding[source.name].out_lanes for source in sources
+        ]  # of the producers, a pixel
+        accesses = op(node.op).access(node, sources)
+        if accesses is None:
+            rastered = [_reshaped(arrival, node, s) for arrival, s in zip(arrivals, sources, strict=True)]
+            times[node.name] = _join(rastered, fold_.latency)
             for position, arrival in enumerate(arrivals):
-                beats = sources[position].channels // folding[sources[position].name].out_lanes
-                fifo[node.name, position] = _join_depth(arrival, times[node.name], beats)
-        else:
-            times[node.name] = _reshaped(_delayed(arrivals[0], fold_.latency), node, sources[0])
+                fifo[node.name, position] = (
+                    _join_depth(arrival, times[node.name], beats[position]) if len(arrivals) > 1 else 0
+                )
+            continue
+        times[node.name], held = _computed(node, fold_, accesses, arrivals, sources)
+        if fold_.buffered:
+            pixels[node.name] = max(held[0], accesses[0].capacity + 1)
             fifo[node.name, 0] = 0
+        else:
+            for position, count in enumerate(held):
+                fifo[node.name, position] = count * beats[position] if len(held) > 1 else MIN_FIFO
     return Schedule(folding, pixels, fifo, cycles[bottleneck], bottleneck)
 
 
@@ -124,7 +130,10 @@ def fold(graph: QuantGraph) -> dict[str, Folding]:
 
 def _busy(node: QuantNode, sources: list[QuantNode], folding: Folding) -> int:
     """Cycles a node works a frame: computing, or taking in what it reads where a stride skips most of that."""
-    reading = [source.pixels * source.channels // folding.in_lanes for source in sources]
+    reading = [
+        source.pixels * source.channels // lanes
+        for source, lanes in zip(sources, folding.in_lanes, strict=True)
+    ]
     return max(node.pixels * folding.cycles, *reading, 0)
 
 
@@ -138,25 +147,35 @@ def _delayed(times: _Pixels, cycles: float) -> _Pixels:
     return _Pixels(times.first + cycles, times.last + cycles)
 
 
-def _matvec(node: QuantNode, folding: Folding, arrival: _Pixels, period: float) -> tuple[_Pixels, int]:
-    """Output times of a matrix-vector layer and the line-buffer capacity it needs."""
-    window = folding.window or Window(1, node.pixels, 1, node.pixels)
-    frame = window.in_h * window.in_w
-    offsets = (np.arange(_FRAMES) * frame)[:, None]
-    needed = (window.needed()[None, :] + offsets).ravel()
-    first = (window.first()[None, :] + offsets).ravel()
-    ready = arrival.last[needed]
+def _computed(
+    node: QuantNode,
+    folding: Folding,
+    accesses: tuple[Access, ...],
+    arrivals: list[_Pixels],
+    sources: list[QuantNode],
+) -> tuple[_Pixels, list[int]]:
+    """Output times of a node that waits for whole pixels, and how many pixels of each input it keeps waiting."""
+    frames = np.arange(_FRAMES)[:, None]
+    ready = np.zeros(_FRAMES * node.pixels)
+    for access, arrival, source in zip(accesses, arrivals, sources, strict=True):
+        last = np.maximum.accumulate(access.last)
+        needed = (last[None, :] + frames * source.pixels).ravel()
+        ready = np.maximum(ready, arrival.last[np.maximum(needed, 0)])
     # start[i] = max(ready[i], start[i - 1] + cycles), unrolled.
     steps = np.arange(ready.size) * float(folding.cycles)
     start = np.maximum.accumulate(ready - steps) + steps
     done = start + folding.cycles
-    folds = max(1, node.channels // folding.pe)
+    folds = max(1, node.channels // (folding.pe or folding.out_lanes))
     out = _Pixels(start + folding.cycles / folds + folding.latency, done + folding.latency)
-    # While pixel p is written, the window being read must not need more than the capacity behind it.
-    finished = np.searchsorted(done, arrival.first, side="right")
-    base = np.append(first, frame * _FRAMES - window.pad_top * window.in_w - window.pad_left)[finished]
-    occupancy = np.arange(arrival.first.size) - base + 1
-    return out, max(int(occupancy.max()) + 1, window.min_pixels + 1)
+    held = []
+    for access, arrival, source in zip(accesses, arrivals, sources, strict=True):
+        # While pixel p is written, what is being read must not need more than the capacity behind it.
+        first = np.minimum.accumulate(access.first[::-1])[::-1]
+        first = (first[None, :] + frames * source.pixels).ravel()
+        finished = np.searchsorted(done, arrival.first, side="right")
+        base = np.append(first, first[0] + _FRAMES * source.pixels)[finished]
+        held.append(int((np.arange(arrival.first.size) - base).max()) + 2)
+    return out, held
 
 
 def _join(arrivals: list[_Pixels], latency: int) -> _Pixels:

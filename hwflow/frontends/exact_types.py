@@ -9,13 +9,16 @@ before hls4ml's own passes and leaves nothing to infer:
   the type, so that no scaling layer appears);
 - accumulators hold the exact sum for these very weights and every input code;
 - an activation quantizer becomes the cast of its own node, with QKeras' rounding and saturation;
-- all other results are exact unless the configuration names another type for the layer.
+- all other results are exact unless the configuration names another type for the layer; a layer of a float
+  model has ``Model.Precision``, as in hls4ml.
+
+What each layer type needs stands in its operation's ``types``.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,11 +26,13 @@ from numpy.typing import NDArray
 
 from hwflow.errors import ConfigError, UnsupportedLayerError, UserError
 from hwflow.frontends.hls4ml_types import to_cast, to_precision
-from hwflow.frontends.hls_config import LAYER_KEYS, LayerInfo, check_config, precision, setting
-from hwflow.frontends.quantizers import MAX_WEIGHT_BITS, activation_cast, constant_type, holds
-from hwflow.frontends.reuse import legal_depthwise_reuse_factors, legal_reuse_factors, show_legal
+from hwflow.frontends.hls_config import LAYER_KEYS, LayerInfo, check_config, is_auto, precision, setting
 from hwflow.numerics.codes import cast_values, from_codes, to_codes
 from hwflow.numerics.fixed import Cast, FixedType
+from hwflow.numerics.quantizers import MAX_WEIGHT_BITS, constant_type, holds
+from hwflow.ops.base import OpSpec
+from hwflow.ops.registry import op_for_hls4ml
+from hwflow.ops.reuse import show_legal
 
 if TYPE_CHECKING:
     from hls4ml.model.graph import ModelGraph
@@ -37,8 +42,6 @@ logger = logging.getLogger(__name__)
 
 MAX_RESULT_BITS = 53
 """Widest result: what a double, csim's border type, holds exactly."""
-
-_Rule = Callable[["_LayerTypes"], Cast]
 
 
 def set_exact_types(model: ModelGraph) -> None:
@@ -58,7 +61,8 @@ def set_exact_types(model: ModelGraph) -> None:
         With all wrong keys, or all layers whose types or reuse factors cannot be had.
     """
     nodes = list(model.graph.values())
-    strange = [node for node in nodes if node.class_name not in _RULES]
+    specs = [op_for_hls4ml(node.class_name) for node in nodes]
+    strange = [node for node, spec in zip(nodes, specs, strict=True) if spec is None]
     if strange:
         raise UnsupportedLayerError(
             [f"{node.name} ({node.class_name}): no hardware for this layer type" for node in strange],
@@ -67,7 +71,11 @@ def set_exact_types(model: ModelGraph) -> None:
     config = model.config.config["HLSConfig"]
     layers = [_LayerTypes(node, config) for node in nodes]
     check_config(config, [layer.info for layer in layers])
-    problems = [problem for layer in layers if (problem := _problem_of(layer))]
+    problems = [
+        problem
+        for layer, spec in zip(layers, specs, strict=True)
+        if spec is not None and (problem := _problem_of(layer, spec))
+    ]
     if problems:
         raise ConfigError(
             f"{len(problems)} layer(s) cannot be built as configured:"
@@ -76,11 +84,11 @@ def set_exact_types(model: ModelGraph) -> None:
         )
 
 
-def _problem_of(layer: _LayerTypes) -> str:
+def _problem_of(layer: _LayerTypes, spec: OpSpec) -> str:
     """Set the types and the folding of a layer; why that failed, or nothing."""
     try:
-        layer.set_result(_RULES[layer.node.class_name](layer))
-        layer.set_folding()
+        layer.set_result(spec.types(layer))
+        layer.set_folding(spec.legal_reuse(layer.node))
     except UserError as error:
         return f"{layer.node.name}: {error.message}"
     return ""
@@ -110,7 +118,7 @@ def layer_info(name: str, layer_class: type[Layer], attributes: Mapping[str, Any
 
 
 class _LayerTypes:
-    """One node with what the configuration says about it."""
+    """One node with what the configuration says about it (see :class:`hwflow.ops.frontend.LayerTypes`)."""
 
     def __init__(self, node: Layer, config: Mapping[str, Any]) -> None:
         self.node = node
@@ -138,6 +146,9 @@ class _LayerTypes:
         """``Model.Precision``, hls4ml's type for what cannot be inferred."""
         return to_cast(self.node.model.config.model_precision["default"])
 
+    def is_quantized(self, name: str) -> bool:
+        return self.node.weights[name].quantizer is not None
+
     # -- what is set -----------------------------------------------------------------------------------
 
     def set_result(self, cast: Cast) -> None:
@@ -149,12 +160,33 @@ class _LayerTypes:
             )
         self._set_type("result", self.node.get_output_variable().type, cast)
 
+    def result(self, exact: FixedType, *, quantized: bool = True) -> Cast:
+        given = self.given("result")
+        if given is not None:
+            return given
+        if not quantized:
+            default = self.model_default()
+            if not is_auto(self.config, self.info, "result"):
+                return default
+            if exact.width > MAX_RESULT_BITS:
+                logger.warning(
+                    "%s: its exact result needs %d bits; taking Model.Precision %s",
+                    self.node.name,
+                    exact.width,
+                    default,
+                )
+                return default
+        return Cast(exact)
+
     def set_accum(self, exact: FixedType) -> None:
         """Make the accumulator explicit, never narrower than the exact sum."""
         given = self.given("accum", named=True)
         if given is not None and not holds(given.type, exact):
             raise UserError(f"Precision.accum {given} cannot hold its exact sums, which need {exact}")
-        self._set_type("accum", self.node.types["accum_t"], given or Cast(exact))
+        self.set_type("accum", given or Cast(exact))
+
+    def set_type(self, kind: str, cast: Cast) -> None:
+        self._set_type(kind, self.node.types[f"{kind}_t"], cast)
 
     def _set_type(self, kind: str, named: Any, cast: Cast) -> None:
         named.precision = to_precision(cast)
@@ -207,9 +239,8 @@ class _LayerTypes:
         self.set_constant(name, data, values, grid)
         return to_codes(values, grid), grid
 
-    def set_folding(self) -> None:
+    def set_folding(self, legal: list[int] | None) -> None:
         """Check the reuse factor and set what hls4ml reads: reuse factor and strategy."""
-        legal = _legal_reuse(self.node)
         if legal is None:
             return
         factor = int(setting(self.config, self.info, "ReuseFactor") or 1)
@@ -248,138 +279,3 @@ def _fixed_or_none(hls_type: Any) -> Cast | None:
     from hls4ml.model.types import FixedPrecisionType, IntegerPrecisionType
 
     return to_cast(hls_type) if isinstance(hls_type, FixedPrecisionType | IntegerPrecisionType) else None
-
-
-def _legal_reuse(node: Layer) -> list[int] | None:
-    """Legal reuse factors of a layer with multipliers, None for the others."""
-    if node.class_name == "Dense":
-        return legal_reuse_factors(node.get_attr("n_in"), node.get_attr("n_out"))
-    if node.class_name not in ("Conv2D", "DepthwiseConv2D"):
-        return None
-    positions, channels = node.get_attr("filt_height") * node.get_attr("filt_width"), node.get_attr("n_chan")
-    if node.class_name == "DepthwiseConv2D":
-        return legal_depthwise_reuse_factors(positions, channels)
-    return legal_reuse_factors(positions * channels, node.get_attr("n_filt"))
-
-
-# -- one rule a layer class: sets constants and accumulators, returns the result type ------------------------
-
-
-def _input(layer: _LayerTypes) -> Cast:
-    return layer.given("result") or layer.model_default()
-
-
-def _weighted(layer: _LayerTypes) -> Cast:
-    depthwise = layer.node.class_name == "DepthwiseConv2D"
-    weights, weight_grid = layer.constant("weight", "depthwise" if depthwise else "weight")
-    biases, bias_grid = layer.constant("bias", "bias")
-    summed = (0, 1) if depthwise else tuple(range(weights.ndim - 1))
-    accum = sum_type(weights, summed, weight_grid, layer.input_type(), biases, bias_grid)
-    layer.set_accum(accum)
-    return layer.given("result") or Cast(accum)
-
-
-def sum_type(
-    weights: NDArray[np.int64],
-    summed: tuple[int, ...],
-    weight_grid: FixedType,
-    input_grid: FixedType,
-    biases: NDArray[np.int64],
-    bias_grid: FixedType,
-) -> FixedType:
-    """Narrowest type that holds ``bias + sum(weight * input)`` for every input code.
-
-    Parameters
-    ----------
-    weights : ndarray of int64
-        Weight codes; the axes left after summing are the outputs.
-    summed : tuple of int
-        Axes that are summed over.
-    weight_grid, input_grid, bias_grid : FixedType
-        Types of weights, inputs and biases.
-    biases : ndarray of int64
-        Bias codes, one an output.
-
-    Returns
-    -------
-    FixedType
-
-    Examples
-    --------
-    >>> sum_type(np.array([[3], [-1]]), (0,), FixedType(True, 3, 0), FixedType(False, 2, 1),
-    ...          np.array([1]), FixedType(False, 1, 0))
-    FixedType(signed=True, width=5, frac=1)
-    """
-    low, high = input_grid.range()
-    positive = np.maximum(weights, 0).sum(axis=summed).reshape(-1).astype(object)
-    negative = np.minimum(weights, 0).sum(axis=summed).reshape(-1).astype(object)
-    product_frac = weight_grid.frac + input_grid.frac
-    frac = max(product_frac, bias_grid.frac)
-    offset = biases.reshape(-1).astype(object) * 2 ** (frac - bias_grid.frac)
-    scale = 2 ** (frac - product_frac)
-    least = (positive * low + negative * high) * scale + offset
-    most = (positive * high + negative * low) * scale + offset
-    return FixedType.for_range(int(least.min()), int(most.max()), frac)
-
-
-def _activation(layer: _LayerTypes) -> Cast:
-    node = layer.node
-    function = str(node.get_attr("activation")).lower()
-    if function not in ("linear", "relu"):
-        raise UserError(f"the activation {function} is not supported")
-    quantizer = node.get_attr("activation_quantizer")
-    if quantizer is not None:
-        from hls4ml.utils.config import _get_precision_from_quantizer
-
-        exact = activation_cast(quantizer["class_name"], quantizer["config"])
-        return layer.given("result", to_cast(_get_precision_from_quantizer(quantizer))) or exact
-    given = layer.given("result")
-    if given is not None:
-        return given
-    if function == "linear":
-        return layer.input_cast()
-    grid = layer.input_type()
-    return Cast(FixedType.for_range(0, grid.range()[1], grid.frac))
-
-
-def _prelu(layer: _LayerTypes) -> Cast:
-    slopes, slope_grid = layer.constant("param", "param")
-    grid = layer.input_type()
-    low, high = grid.range()
-    scaled = [low * int(slopes.min()), low * int(slopes.max()), 0]
-    frac = grid.frac + max(slope_grid.frac, 0)
-    finer = 2 ** (frac - grid.frac - slope_grid.frac)
-    top = max(high << (frac - grid.frac), *(value * finer for value in scaled))
-    exact = FixedType.for_range(min(value * finer for value in scaled), top, frac)
-    return layer.given("result") or Cast(exact)
-
-
-def _merge(layer: _LayerTypes) -> Cast:
-    operation = str(layer.node.get_attr("op")).lower()
-    if operation != "add":
-        raise UserError(f"merging by {operation} is not supported")
-    first, second = layer.input_type(0), layer.input_type(1)
-    frac = max(first.frac, second.frac)
-    bounds = [[code << (frac - grid.frac) for code in grid.range()] for grid in (first, second)]
-    exact = FixedType.for_range(bounds[0][0] + bounds[1][0], bounds[0][1] + bounds[1][1], frac)
-    return layer.given("result") or Cast(exact)
-
-
-def _reshape(layer: _LayerTypes) -> Cast:
-    cast = layer.input_cast()
-    given = layer.given("result")
-    if given is not None and given.type != cast.type:
-        raise UserError(f"Precision.result {given} differs from its input {cast}; a reshape cannot cast")
-    return cast
-
-
-_RULES: Mapping[str, _Rule] = {
-    "Input": _input,
-    "Conv2D": _weighted,
-    "DepthwiseConv2D": _weighted,
-    "Dense": _weighted,
-    "Activation": _activation,
-    "HwflowPReLU": _prelu,
-    "Merge": _merge,
-    "Reshape": _reshape,
-}

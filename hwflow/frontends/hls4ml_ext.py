@@ -1,15 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What hwflow adds to hls4ml: a PReLU layer, and a flow that makes all types exact."""
+"""What hwflow adds to hls4ml: layers that operations bring along, and a flow that makes all types exact."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from hwflow.frontends.exact_types import set_exact_types
-from hwflow.frontends.reuse import legal_reuse_factors
+from hwflow.ops.registry import ops
+from hwflow.ops.reuse import legal_reuse_factors
 
 if TYPE_CHECKING:
     from hls4ml.backends import FPGABackend
@@ -17,57 +22,61 @@ if TYPE_CHECKING:
 EXACT_FLOW = "hwflow_exact"
 """Flow to run before hls4ml's ``convert``: put it first in ``Flows``, or first among a backend's flows."""
 
-TEMPLATES = Path(__file__).parent / "templates"
-_PRELU_TEMPLATES = ("HwflowPReLUConfigTemplate", "HwflowPReLUFunctionTemplate")
-
 
 def register_extensions() -> None:
-    """Register the PReLU layer, its C++ templates and the exact-types flow, once.
+    """Register the layers that operations add to hls4ml, their C++ templates, and the exact-types flow, once.
 
-    Safe while hls4ml is still being imported, which is when it loads backend plugins.
+    Safe while hls4ml is still being imported, which is when it loads backend plugins. An operation that adds
+    something has a module ``hls`` with ``LAYERS`` (hls4ml layer classes), ``TEMPLATES`` (template classes),
+    ``HEADERS`` (C++ files beside it) and ``KERAS_HANDLERS`` (by Keras class).
     """
     from hls4ml.model.flow.flow import flow_map, register_flow
-    from hls4ml.model.layers import register_layer
+    from hls4ml.model.layers import layer_map, register_layer
     from hls4ml.model.optimizer import ModelOptimizerPass, register_pass
 
-    from hwflow.frontends.hls4ml_prelu import HwflowPReLU
-
-    register_layer(HwflowPReLU.__name__, HwflowPReLU)
+    for extension in _extensions():
+        for layer in extension.LAYERS:
+            if layer.__name__ not in layer_map:
+                register_layer(layer.__name__, layer)
     if EXACT_FLOW not in flow_map:
         register_pass(EXACT_FLOW, ModelOptimizerPass(EXACT_FLOW, set_exact_types))
         register_flow(EXACT_FLOW, [EXACT_FLOW])
     for backend in ("Vivado", "Vitis"):
-        register_prelu_templates(backend)
+        register_templates(backend)
 
 
 def register_keras_handlers() -> None:
-    """Let hls4ml's Keras converter make :class:`~hwflow.frontends.hls4ml_prelu.HwflowPReLU` of PReLU layers.
+    """Let hls4ml's Keras converter make the layers that operations add.
 
     To be called after ``import hls4ml`` is through and before a model is parsed: by a backend, in
-    ``create_initial_config``. The handler replaces hls4ml's for ``PReLU`` and hands everything but one slope
-    a channel back to it.
+    ``create_initial_config``. A handler replaces hls4ml's own and hands back to it what it does not know.
     """
     from hls4ml.converters.keras_v2_to_hls import get_layer_handlers
 
-    from hwflow.frontends.hls4ml_prelu import parse_prelu
+    for extension in _extensions():
+        get_layer_handlers().update(extension.KERAS_HANDLERS)
 
-    get_layer_handlers()["PReLU"] = parse_prelu
 
-
-def register_prelu_templates(backend_name: str) -> None:
-    """Give a backend that writes Vivado or Vitis C++ the templates and the header of the PReLU layer."""
+def register_templates(backend_name: str) -> None:
+    """Give a backend that writes Vivado or Vitis C++ the templates and the headers of the added layers."""
     from hls4ml.backends import get_backend
     from hls4ml.model.optimizer import get_backend_passes
 
-    from hwflow.frontends import hls4ml_prelu
-
     backend = get_backend(backend_name)
     known = get_backend_passes(backend.name)
-    for name in _PRELU_TEMPLATES:
-        template = getattr(hls4ml_prelu, name)
-        if f"{backend.name.lower()}:{template().get_name()}" not in known:
-            backend.register_template(template)
-    backend.register_source(TEMPLATES / hls4ml_prelu.HEADER)
+    for extension in _extensions():
+        for template in extension.TEMPLATES:
+            if f"{backend.name.lower()}:{template().get_name()}" not in known:
+                backend.register_template(template)
+        for header in extension.HEADERS:
+            backend.register_source(Path(str(extension.__file__)).parent / header)
+
+
+@cache
+def _extensions() -> tuple[ModuleType, ...]:
+    """The ``hls`` modules of the operations that have one."""
+    packages = dict.fromkeys(type(spec).__module__ for spec in ops().values())
+    return tuple(import_module(f"{package}.hls") for package in packages if find_spec(f"{package}.hls"))
 
 
 @contextmanager

@@ -133,6 +133,16 @@ def precision(config: Mapping[str, Any], layer: LayerInfo, kind: str, *, named: 
     With ``named`` only an entry for this very type counts, not one for all types of the layer.
     ``Model.Precision`` does not count: hls4ml means it for types that cannot be inferred.
     """
+    given = _given_precision(config, layer, kind, named)
+    return None if given == AUTO else given
+
+
+def is_auto(config: Mapping[str, Any], layer: LayerInfo, kind: str) -> bool:
+    """Whether the configuration says 'auto' for a layer's type."""
+    return _given_precision(config, layer, kind, False) == AUTO
+
+
+def _given_precision(config: Mapping[str, Any], layer: LayerInfo, kind: str, named: bool) -> str | None:
     for values in _entries(config, layer):
         given = values.get("Precision")
         if isinstance(given, Mapping):
@@ -140,7 +150,7 @@ def precision(config: Mapping[str, Any], layer: LayerInfo, kind: str, *, named: 
         elif named:
             given = None
         if given is not None:
-            return None if str(given) == AUTO else str(given)
+            return str(given)
     return None
 
 

@@ -13,7 +13,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from hwflow.ir.graph import QuantNode
-from hwflow.numerics.fixed import Codes, FixedType, apply_cast
+from hwflow.numerics.fixed import Cast, Codes, FixedType, apply_cast
+from hwflow.ops.frontend import KerasCheck, LayerTypes
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,31 @@ class Interval:
 
 
 @dataclass(frozen=True, slots=True)
+class Access:
+    """Which pixels of an input the output pixels of a node read, in raster order.
+
+    Parameters
+    ----------
+    first, last : ndarray of int64, shape (output pixels,)
+        Running number, within the frame, of the first and of the last pixel that is read. A negative one lies
+        in the frame before (padding). Where an output reads nothing of this input, both are those of the
+        output before it.
+    capacity : int
+        Pixels the node's buffer must hold at least.
+    """
+
+    first: Codes
+    last: Codes
+    capacity: int = 1
+
+    @classmethod
+    def pixelwise(cls, pixels: int) -> Access:
+        """Each output pixel reads the input pixel of the same number."""
+        numbers = np.arange(pixels, dtype=np.int64)
+        return cls(numbers, numbers)
+
+
+@dataclass(frozen=True, slots=True)
 class Window:
     """Geometry of a sliding window over a frame, pixels.
 
@@ -84,8 +110,11 @@ class Window:
         """Whether the window is a single pixel that moves by one."""
         return self.kernel_h == self.kernel_w == self.stride_h == self.stride_w == 1
 
-    def needed(self) -> Codes:
-        """Running number of the last pixel each window position needs (raster order)."""
+    def access(self) -> Access:
+        """Pixels each window position reads, and the smallest line buffer that holds them."""
+        return Access(self._first(), self._last(), (self.kernel_h - 1) * self.in_w + self.kernel_w)
+
+    def _last(self) -> Codes:
         rows = np.minimum(
             np.arange(self.out_h) * self.stride_h - self.pad_top + self.kernel_h - 1, self.in_h - 1
         )
@@ -95,17 +124,11 @@ class Window:
         numbers: Codes = (rows[:, None] * self.in_w + cols[None, :]).ravel().astype(np.int64)
         return numbers
 
-    def first(self) -> Codes:
-        """Running number of each position's first pixel; negative in the padding above the first frame."""
+    def _first(self) -> Codes:
         rows = np.arange(self.out_h) * self.stride_h - self.pad_top
         cols = np.arange(self.out_w) * self.stride_w - self.pad_left
         numbers: Codes = (rows[:, None] * self.in_w + cols[None, :]).ravel().astype(np.int64)
         return numbers
-
-    @property
-    def min_pixels(self) -> int:
-        """Smallest capacity of the line buffer."""
-        return (self.kernel_h - 1) * self.in_w + self.kernel_w
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,26 +139,28 @@ class Folding:
     ----------
     pe, simd : int
         Outputs and inputs computed a cycle (0 where there is no matrix-vector unit).
-    in_lanes, out_lanes : int
-        Values a beat of each input stream and of the output stream.
+    in_lanes : tuple of int
+        Values a beat of each input stream.
+    out_lanes : int
+        Values a beat of the output stream.
     cycles : int
         Cycles an output pixel takes.
     multipliers : int
         Multipliers the node holds.
     latency : int
         Cycles from the last operand of an output beat to that beat, at most.
-    window : Window or None
-        Line buffer in front, where the node has one.
+    buffered : bool
+        Whether the module has a buffer of pixels at its input, which the schedule sizes.
     """
 
-    in_lanes: int
+    in_lanes: tuple[int, ...]
     out_lanes: int
     cycles: int
     pe: int = 0
     simd: int = 0
     multipliers: int = 0
     latency: int = 1
-    window: Window | None = None
+    buffered: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,13 +210,30 @@ class OpSpec(ABC):
     modules : tuple of str
         SystemVerilog modules an instance needs (own and shared ones).
     arity : int
-        Number of input tensors.
+        Number of input tensors, -1 where it varies.
+    keras : mapping of str to callable
+        Check of each Keras layer class that becomes this operation (see :data:`hwflow.ops.frontend.KerasCheck`).
     """
 
     name: ClassVar[str]
     hls4ml_classes: ClassVar[tuple[str, ...]] = ()
     modules: ClassVar[tuple[str, ...]] = ()
     arity: ClassVar[int] = 1
+    keras: ClassVar[Mapping[str, KerasCheck]] = {}
+
+    @abstractmethod
+    def types(self, layer: LayerTypes) -> Cast:
+        """Make the constants and inner types of an hls4ml layer exact; returns the type of its result.
+
+        Raises
+        ------
+        UserError
+            When a type cannot be had; the caller names the layer.
+        """
+
+    def legal_reuse(self, layer: Any) -> list[int] | None:
+        """Legal reuse factors of an hls4ml layer, ascending; None where it has no multipliers to share."""
+        return None
 
     @abstractmethod
     def lower(self, layer: Any, name: str, inputs: Sequence[QuantNode]) -> QuantNode:
@@ -236,6 +278,13 @@ class OpSpec(ABC):
             Values a beat the producers deliver.
         """
 
+    def access(self, node: QuantNode, inputs: Sequence[QuantNode]) -> tuple[Access, ...] | None:
+        """What the node's outputs read of each input, for a node that waits for whole pixels.
+
+        None stands for a node that passes beats on as they come, joining them where it has several inputs.
+        """
+        return None
+
     @abstractmethod
     def instance(
         self,
@@ -258,7 +307,7 @@ class OpSpec(ABC):
         folding : Folding
             What :meth:`folding` returned.
         pixels : int
-            Capacity of the line buffer, where there is one.
+            Capacity of the pixel buffer, where the folding says there is one.
         """
 
     def cases(self) -> tuple[Case, ...]:

@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
 
 from hwflow.ir.graph import QuantNode, QuantParam
-from hwflow.numerics.fixed import Codes, FixedType
+from hwflow.numerics.fixed import Cast, Codes, FixedType
 from hwflow.ops.base import Folding, Interval, Memory, Window, cast_parameters, grid_parameters
+from hwflow.ops.frontend import LayerTypes
 
 #: Library modules behind every layer with a matrix-vector unit.
 MATVEC_MODULES = ("hwf_window", "hwf_window_parallel", "hwf_mvu", "hwf_cast")
@@ -140,6 +142,68 @@ def weight_words(matrix: Codes, folding: Folding) -> Codes:
     folds, synapse_folds = n_out // folding.pe, n_in // folding.simd
     blocks = matrix.reshape(synapse_folds, folding.simd, folds, folding.pe)
     return blocks.transpose(2, 0, 3, 1).reshape(folds * synapse_folds, folding.pe * folding.simd)
+
+
+def weighted_types(layer: LayerTypes, kernel: str) -> Cast:
+    """Constants, accumulator and result of a layer ``bias + sum(weight * input)``.
+
+    Parameters
+    ----------
+    layer : LayerTypes
+        Layer with the constants ``weight`` and ``bias``.
+    kernel : str
+        Attribute that holds the kernel: ``weight``, or ``depthwise`` where channels are not summed.
+    """
+    quantized = layer.is_quantized("weight")
+    weights, weight_grid = layer.constant("weight", kernel)
+    biases, bias_grid = layer.constant("bias", "bias")
+    summed = tuple(range(weights.ndim - (2 if kernel == "depthwise" else 1)))
+    accum = sum_type(weights, summed, weight_grid, layer.input_type(), biases, bias_grid)
+    layer.set_accum(accum)
+    return layer.result(accum, quantized=quantized)
+
+
+def sum_type(
+    weights: NDArray[np.int64],
+    summed: tuple[int, ...],
+    weight_grid: FixedType,
+    input_grid: FixedType,
+    biases: NDArray[np.int64],
+    bias_grid: FixedType,
+) -> FixedType:
+    """Narrowest type that holds ``bias + sum(weight * input)`` for every input code.
+
+    Parameters
+    ----------
+    weights : ndarray of int64
+        Weight codes; the axes left after summing are the outputs.
+    summed : tuple of int
+        Axes that are summed over.
+    weight_grid, input_grid, bias_grid : FixedType
+        Types of weights, inputs and biases.
+    biases : ndarray of int64
+        Bias codes, one an output.
+
+    Returns
+    -------
+    FixedType
+
+    Examples
+    --------
+    >>> sum_type(np.array([[3], [-1]]), (0,), FixedType(True, 3, 0), FixedType(False, 2, 1),
+    ...          np.array([1]), FixedType(False, 1, 0))
+    FixedType(signed=True, width=5, frac=1)
+    """
+    low, high = input_grid.range()
+    positive = np.maximum(weights, 0).sum(axis=summed).reshape(-1).astype(object)
+    negative = np.minimum(weights, 0).sum(axis=summed).reshape(-1).astype(object)
+    product_frac = weight_grid.frac + input_grid.frac
+    frac = max(product_frac, bias_grid.frac)
+    offset = biases.reshape(-1).astype(object) * 2 ** (frac - bias_grid.frac)
+    scale = 2 ** (frac - product_frac)
+    least = (positive * low + negative * high) * scale + offset
+    most = (positive * high + negative * low) * scale + offset
+    return FixedType.for_range(int(least.min()), int(most.max()), frac)
 
 
 def unit_parameters(

@@ -3,16 +3,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
-from hwflow.errors import UnsupportedLayerError
+from hwflow.errors import UnsupportedLayerError, UserError
 from hwflow.ir.graph import QuantNode
-from hwflow.numerics.fixed import Codes, FixedType
+from hwflow.numerics.fixed import Cast, Codes, FixedType
+from hwflow.numerics.quantizers import activation_cast
 from hwflow.ops.base import Folding, Instance, Interval, Memory, OpSpec, cast_parameters, grid_parameters
-from hwflow.ops.lowering import output_shape, result_cast
+from hwflow.ops.frontend import KerasCheck, LayerTypes
+from hwflow.ops.keras import check_function
+from hwflow.ops.lowering import output_shape, precision_cast, result_cast
+
+
+def _check_activation(layer: Any, has_precision: bool) -> Iterator[tuple[str, str]]:
+    return check_function(layer.activation)
+
+
+def _check_qactivation(layer: Any, has_precision: bool) -> Iterator[tuple[str, str]]:
+    return check_function(layer.quantizer)
+
+
+def _check_relu(layer: Any, has_precision: bool) -> Iterator[tuple[str, str]]:
+    if layer.max_value is not None or layer.negative_slope or layer.threshold:
+        yield "max_value, negative_slope or threshold is set", "use quantized_relu or PReLU"
 
 
 class ActivationOp(OpSpec):
@@ -21,6 +37,27 @@ class ActivationOp(OpSpec):
     name: ClassVar[str] = "activation"
     hls4ml_classes: ClassVar[tuple[str, ...]] = ("Activation",)
     modules: ClassVar[tuple[str, ...]] = ("hwf_activation", "hwf_cast")
+
+    keras: ClassVar[Mapping[str, KerasCheck]] = {
+        "Activation": _check_activation,
+        "QActivation": _check_qactivation,
+        "ReLU": _check_relu,
+    }
+
+    def types(self, layer: LayerTypes) -> Cast:
+        node = layer.node
+        function = str(node.get_attr("activation")).lower()
+        if function not in ("linear", "relu"):
+            raise UserError(f"the activation {function} is not supported")
+        quantizer = node.get_attr("activation_quantizer")
+        if quantizer is not None:
+            exact = activation_cast(quantizer["class_name"], quantizer["config"])
+            return layer.given("result", _hls4ml_guess(quantizer)) or exact
+        given = layer.given("result")
+        if given is not None or function == "linear":
+            return given or layer.input_cast()
+        grid = layer.input_type()
+        return Cast(FixedType.for_range(0, grid.range()[1], grid.frac))
 
     def lower(self, layer: Any, name: str, inputs: Sequence[QuantNode]) -> QuantNode:
         function = str(layer.get_attr("activation")).lower()
@@ -48,7 +85,7 @@ class ActivationOp(OpSpec):
         return (np.maximum(codes, 0) if node.attrs["function"] == "relu" else codes), x_type.frac
 
     def folding(self, node: QuantNode, inputs: Sequence[QuantNode], lanes: Sequence[int]) -> Folding:
-        return Folding(in_lanes=lanes[0], out_lanes=lanes[0], cycles=node.channels // lanes[0], latency=1)
+        return Folding(in_lanes=(lanes[0],), out_lanes=lanes[0], cycles=node.channels // lanes[0], latency=1)
 
     def instance(
         self,
@@ -65,3 +102,10 @@ class ActivationOp(OpSpec):
         return Instance(
             "hwf_activation", parameters | grid_parameters("X", inputs[0].type) | cast_parameters(node)
         )
+
+
+def _hls4ml_guess(quantizer: Mapping[str, Any]) -> Cast:
+    """Type that hls4ml puts into a generated configuration for a quantizer."""
+    from hls4ml.utils.config import _get_precision_from_quantizer
+
+    return precision_cast(_get_precision_from_quantizer(quantizer), "quantizer")

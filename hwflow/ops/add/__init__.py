@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
-from hwflow.errors import UnsupportedLayerError
+from hwflow.errors import UnsupportedLayerError, UserError
 from hwflow.ir.graph import QuantNode
-from hwflow.numerics.fixed import Codes, FixedType
+from hwflow.numerics.fixed import Cast, Codes, FixedType
 from hwflow.ops.base import (
     Folding,
     Instance,
@@ -19,7 +19,16 @@ from hwflow.ops.base import (
     cast_parameters,
     grid_parameters,
 )
+from hwflow.ops.frontend import KerasCheck, LayerTypes
 from hwflow.ops.lowering import output_shape, result_cast
+
+
+def _check_add(layer: Any, has_precision: bool) -> Iterator[tuple[str, str]]:
+    shapes = [tuple(shape[1:]) for shape in layer.input_shape]
+    if len(shapes) != 2:
+        yield f"{len(shapes)} inputs", "add two tensors at a time"
+    if len(set(shapes)) != 1:
+        yield f"inputs of different shapes {shapes}", "broadcasting is not supported"
 
 
 class AddOp(OpSpec):
@@ -29,6 +38,19 @@ class AddOp(OpSpec):
     hls4ml_classes: ClassVar[tuple[str, ...]] = ("Merge",)
     modules: ClassVar[tuple[str, ...]] = ("hwf_add", "hwf_cast")
     arity: ClassVar[int] = 2
+
+    keras: ClassVar[Mapping[str, KerasCheck]] = {"Add": _check_add}
+
+    def types(self, layer: LayerTypes) -> Cast:
+        operation = str(layer.node.get_attr("op")).lower()
+        if operation != "add":
+            raise UserError(f"merging by {operation} is not supported")
+        first, second = layer.input_type(0), layer.input_type(1)
+        frac = max(first.frac, second.frac)
+        bounds = [[code << (frac - grid.frac) for code in grid.range()] for grid in (first, second)]
+        return layer.result(
+            FixedType.for_range(bounds[0][0] + bounds[1][0], bounds[0][1] + bounds[1][1], frac)
+        )
 
     def lower(self, layer: Any, name: str, inputs: Sequence[QuantNode]) -> QuantNode:
         operation = str(layer.get_attr("op")).lower()
@@ -54,7 +76,7 @@ class AddOp(OpSpec):
 
     def folding(self, node: QuantNode, inputs: Sequence[QuantNode], lanes: Sequence[int]) -> Folding:
         width = max(lanes)
-        return Folding(in_lanes=width, out_lanes=width, cycles=node.channels // width, latency=1)
+        return Folding(in_lanes=(width, width), out_lanes=width, cycles=node.channels // width, latency=1)
 
     def instance(
         self,

@@ -3,14 +3,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
 from hwflow.ir.graph import QuantNode
-from hwflow.numerics.fixed import Codes, FixedType
-from hwflow.ops.base import Folding, Instance, Interval, Memory, OpSpec, Window, dense_folding, lanes_for
+from hwflow.numerics.fixed import Cast, Codes, FixedType
+from hwflow.ops.base import (
+    Access,
+    Folding,
+    Instance,
+    Interval,
+    Memory,
+    OpSpec,
+    Window,
+    dense_folding,
+    lanes_for,
+)
+from hwflow.ops.frontend import KerasCheck, LayerTypes
+from hwflow.ops.keras import check_geometry, check_weights
 from hwflow.ops.lowering import bias_or_zero, output_shape, parameter, result_cast, reuse_factor
 from hwflow.ops.matvec import (
     MATVEC_MODULES,
@@ -20,8 +32,10 @@ from hwflow.ops.matvec import (
     sum_interval,
     unit_parameters,
     weight_words,
+    weighted_types,
     windows,
 )
+from hwflow.ops.reuse import legal_reuse_factors
 
 WINDOW_ATTRS = {
     "in_h": "in_height",
@@ -37,6 +51,13 @@ WINDOW_ATTRS = {
 }
 
 
+def _check_conv(layer: Any, has_precision: bool) -> Iterator[tuple[str, str]]:
+    yield from check_geometry(layer)
+    if layer.groups != 1:
+        yield f"groups {layer.groups}", "only 1 is supported"
+    yield from check_weights(layer, has_precision)
+
+
 class Conv2dOp(OpSpec):
     """``y[o] = cast(bias[o] + sum w[ky, kx, c, o] * x[oy*s + ky - pad, ox*s + kx - pad, c])``.
 
@@ -47,6 +68,15 @@ class Conv2dOp(OpSpec):
     name: ClassVar[str] = "conv2d"
     hls4ml_classes: ClassVar[tuple[str, ...]] = ("Conv2D", "PointwiseConv2D")
     modules: ClassVar[tuple[str, ...]] = ("hwf_conv2d", *MATVEC_MODULES)
+
+    keras: ClassVar[Mapping[str, KerasCheck]] = {"Conv2D": _check_conv, "QConv2D": _check_conv}
+
+    def types(self, layer: LayerTypes) -> Cast:
+        return weighted_types(layer, "weight")
+
+    def legal_reuse(self, layer: Any) -> list[int]:
+        positions = layer.get_attr("filt_height") * layer.get_attr("filt_width")
+        return legal_reuse_factors(positions * layer.get_attr("n_chan"), layer.get_attr("n_filt"))
 
     def lower(self, layer: Any, name: str, inputs: Sequence[QuantNode]) -> QuantNode:
         attrs = {ours: int(layer.get_attr(theirs, 0)) for ours, theirs in WINDOW_ATTRS.items()}
@@ -85,15 +115,18 @@ class Conv2dOp(OpSpec):
         window = Window.of(node)
         straight = window.is_pixel and pe == n_out
         return Folding(
-            in_lanes=node.params["weight"].codes.shape[2] if self._parallel(node) else simd,
+            in_lanes=(node.params["weight"].codes.shape[2] if self._parallel(node) else simd,),
             out_lanes=lanes_for(pe, n_in // simd),
             cycles=node.reuse_factor,
             pe=pe,
             simd=simd,
             multipliers=pe * simd,
             latency=11,
-            window=None if straight else window,
+            buffered=not straight,
         )
+
+    def access(self, node: QuantNode, inputs: Sequence[QuantNode]) -> tuple[Access, ...]:
+        return (Window.of(node).access(),)
 
     def check(self, node: QuantNode, inputs: Sequence[QuantNode]) -> list[str]:
         return check_parallel(node, self._parallel(node))

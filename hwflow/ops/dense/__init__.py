@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from hwflow.ir.graph import QuantNode
-from hwflow.numerics.fixed import Codes, FixedType
-from hwflow.ops.base import Folding, Instance, Interval, Memory, OpSpec, Window, dense_folding, lanes_for
+from hwflow.numerics.fixed import Cast, Codes, FixedType
+from hwflow.ops.base import Access, Folding, Instance, Interval, Memory, OpSpec, dense_folding, lanes_for
+from hwflow.ops.frontend import KerasCheck, LayerTypes
+from hwflow.ops.keras import check_weights
 from hwflow.ops.lowering import bias_or_zero, output_shape, parameter, result_cast, reuse_factor
 from hwflow.ops.matvec import (
     MATVEC_MODULES,
@@ -18,9 +20,15 @@ from hwflow.ops.matvec import (
     sum_interval,
     unit_parameters,
     weight_words,
+    weighted_types,
 )
+from hwflow.ops.reuse import legal_reuse_factors
 
-_PIXEL = Window(1, 1, 1, 1)
+
+def _check_dense(layer: Any, has_precision: bool) -> Iterator[tuple[str, str]]:
+    if len(layer.input_shape) != 2:
+        yield f"input of shape {tuple(layer.input_shape[1:])}", "flatten it first"
+    yield from check_weights(layer, has_precision)
 
 
 class DenseOp(OpSpec):
@@ -32,6 +40,14 @@ class DenseOp(OpSpec):
     name: ClassVar[str] = "dense"
     hls4ml_classes: ClassVar[tuple[str, ...]] = ("Dense",)
     modules: ClassVar[tuple[str, ...]] = ("hwf_conv2d", *MATVEC_MODULES)
+
+    keras: ClassVar[Mapping[str, KerasCheck]] = {"Dense": _check_dense, "QDense": _check_dense}
+
+    def types(self, layer: LayerTypes) -> Cast:
+        return weighted_types(layer, "weight")
+
+    def legal_reuse(self, layer: Any) -> list[int]:
+        return legal_reuse_factors(layer.get_attr("n_in"), layer.get_attr("n_out"))
 
     def lower(self, layer: Any, name: str, inputs: Sequence[QuantNode]) -> QuantNode:
         shape = output_shape(layer)
@@ -60,15 +76,18 @@ class DenseOp(OpSpec):
         n_in, n_out = node.params["weight"].codes.shape
         pe, simd = dense_folding(n_in, n_out, node.reuse_factor)
         return Folding(
-            in_lanes=simd,
+            in_lanes=(simd,),
             out_lanes=lanes_for(pe, n_in // simd),
             cycles=node.reuse_factor,
             pe=pe,
             simd=simd,
             multipliers=pe * simd,
             latency=10,
-            window=None if pe == n_out else _PIXEL,
+            buffered=pe != n_out,
         )
+
+    def access(self, node: QuantNode, inputs: Sequence[QuantNode]) -> tuple[Access, ...]:
+        return (Access.pixelwise(1),)
 
     def instance(
         self,

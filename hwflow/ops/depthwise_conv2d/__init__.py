@@ -3,17 +3,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
 from hwflow.ir.graph import QuantNode
-from hwflow.numerics.fixed import Codes, FixedType
-from hwflow.ops.base import Folding, Instance, Interval, Memory, OpSpec, Window, depthwise_folding, lanes_for
+from hwflow.numerics.fixed import Cast, Codes, FixedType
+from hwflow.ops.base import (
+    Access,
+    Folding,
+    Instance,
+    Interval,
+    Memory,
+    OpSpec,
+    Window,
+    depthwise_folding,
+    lanes_for,
+)
 from hwflow.ops.conv2d import WINDOW_ATTRS, check_parallel, window_parameters
+from hwflow.ops.frontend import KerasCheck, LayerTypes
+from hwflow.ops.keras import check_geometry, check_weights
 from hwflow.ops.lowering import bias_or_zero, output_shape, parameter, result_cast, reuse_factor
-from hwflow.ops.matvec import MATVEC_MODULES, accumulator, add_bias, sum_interval, unit_parameters, windows
+from hwflow.ops.matvec import (
+    MATVEC_MODULES,
+    accumulator,
+    add_bias,
+    sum_interval,
+    unit_parameters,
+    weighted_types,
+    windows,
+)
+from hwflow.ops.reuse import legal_depthwise_reuse_factors
+
+
+def _check_depthwise(layer: Any, has_precision: bool) -> Iterator[tuple[str, str]]:
+    yield from check_geometry(layer)
+    if layer.depth_multiplier != 1:
+        yield f"depth_multiplier {layer.depth_multiplier}", "only 1 is supported"
+    yield from check_weights(layer, has_precision)
 
 
 class DepthwiseConv2dOp(OpSpec):
@@ -26,6 +54,18 @@ class DepthwiseConv2dOp(OpSpec):
     name: ClassVar[str] = "depthwise_conv2d"
     hls4ml_classes: ClassVar[tuple[str, ...]] = ("DepthwiseConv2D",)
     modules: ClassVar[tuple[str, ...]] = ("hwf_depthwise_conv2d", *MATVEC_MODULES)
+
+    keras: ClassVar[Mapping[str, KerasCheck]] = {
+        "DepthwiseConv2D": _check_depthwise,
+        "QDepthwiseConv2D": _check_depthwise,
+    }
+
+    def types(self, layer: LayerTypes) -> Cast:
+        return weighted_types(layer, "depthwise")
+
+    def legal_reuse(self, layer: Any) -> list[int]:
+        positions = layer.get_attr("filt_height") * layer.get_attr("filt_width")
+        return legal_depthwise_reuse_factors(positions, layer.get_attr("n_chan"))
 
     def lower(self, layer: Any, name: str, inputs: Sequence[QuantNode]) -> QuantNode:
         attrs = {ours: int(layer.get_attr(theirs, 0)) for ours, theirs in WINDOW_ATTRS.items()}
@@ -60,15 +100,18 @@ class DepthwiseConv2dOp(OpSpec):
         kernel, channels = self._matrix(node).shape
         pe, simd = depthwise_folding(kernel, channels, node.reuse_factor)
         return Folding(
-            in_lanes=pe if simd == 1 else channels,
+            in_lanes=(pe if simd == 1 else channels,),
             out_lanes=lanes_for(pe, kernel // simd),
             cycles=node.reuse_factor,
             pe=pe,
             simd=simd,
             multipliers=pe * simd,
             latency=11,
-            window=Window.of(node),
+            buffered=True,
         )
+
+    def access(self, node: QuantNode, inputs: Sequence[QuantNode]) -> tuple[Access, ...]:
+        return (Window.of(node).access(),)
 
     def check(self, node: QuantNode, inputs: Sequence[QuantNode]) -> list[str]:
         kernel, channels = self._matrix(node).shape

@@ -3,15 +3,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
 from hwflow.errors import InternalError
 from hwflow.ir.graph import QuantNode
-from hwflow.numerics.fixed import Codes, FixedType
+from hwflow.numerics.fixed import Cast, Codes, FixedType
 from hwflow.ops.base import Folding, Instance, Interval, OpSpec
+from hwflow.ops.frontend import KerasCheck, LayerTypes, supported
 from hwflow.ops.lowering import output_shape, result_cast
 
 
@@ -21,6 +22,11 @@ class InputOp(OpSpec):
     name: ClassVar[str] = "input"
     hls4ml_classes: ClassVar[tuple[str, ...]] = ("Input", "InputLayer")
     arity: ClassVar[int] = 0
+
+    keras: ClassVar[Mapping[str, KerasCheck]] = {"InputLayer": supported}
+
+    def types(self, layer: LayerTypes) -> Cast:
+        return layer.given("result") or layer.model_default()
 
     def lower(self, layer: Any, name: str, inputs: Sequence[QuantNode]) -> QuantNode:
         return QuantNode(name, self.name, (), output_shape(layer), result_cast(layer))
@@ -35,7 +41,7 @@ class InputOp(OpSpec):
     def folding(self, node: QuantNode, inputs: Sequence[QuantNode], lanes: Sequence[int]) -> Folding:
         # A pixel a beat, as an image source delivers it; wide vectors arrive as the first layer reads them.
         width = node.channels if node.channels <= 4 or node.pixels == 1 else 1
-        return Folding(in_lanes=0, out_lanes=width, cycles=node.channels // width, latency=0)
+        return Folding(in_lanes=(), out_lanes=width, cycles=node.channels // width, latency=0)
 
     def instance(
         self,

@@ -3,16 +3,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
 from hwflow.ir.graph import QuantNode
-from hwflow.numerics.fixed import Codes, FixedType
+from hwflow.numerics.codes import narrowest_type
+from hwflow.numerics.fixed import Cast, Codes, FixedType
+from hwflow.numerics.quantizers import MAX_WEIGHT_BITS
 from hwflow.ops.base import Folding, Instance, Interval, Memory, OpSpec, cast_parameters
+from hwflow.ops.frontend import KerasCheck, LayerTypes
 from hwflow.ops.lowering import output_shape, parameter, result_cast
 from hwflow.ops.matvec import signed_width
+
+
+def _check_prelu(layer: Any, has_precision: bool) -> Iterator[tuple[str, str]]:
+    slopes = layer.alpha.numpy()
+    if slopes.size != slopes.shape[-1]:
+        yield (
+            f"slopes of shape {slopes.shape}, one an element",
+            "share them: PReLU(shared_axes=[1, 2]) has one a channel",
+        )
+    if not has_precision and narrowest_type(slopes, MAX_WEIGHT_BITS) is None:
+        yield "its slopes lie on no fixed-point grid", "round them, or give Precision.param under HLSConfig"
 
 
 class PreluOp(OpSpec):
@@ -24,6 +38,18 @@ class PreluOp(OpSpec):
     name: ClassVar[str] = "prelu"
     hls4ml_classes: ClassVar[tuple[str, ...]] = ("PReLU", "HwflowPReLU")
     modules: ClassVar[tuple[str, ...]] = ("hwf_prelu", "hwf_cast")
+
+    keras: ClassVar[Mapping[str, KerasCheck]] = {"PReLU": _check_prelu}
+
+    def types(self, layer: LayerTypes) -> Cast:
+        slopes, slope_grid = layer.constant("param", "param")
+        grid = layer.input_type()
+        low, high = grid.range()
+        scaled = [low * int(slopes.min()), low * int(slopes.max()), 0]
+        frac = grid.frac + max(slope_grid.frac, 0)
+        finer = 2 ** (frac - grid.frac - slope_grid.frac)
+        top = max(high << (frac - grid.frac), *(value * finer for value in scaled))
+        return layer.result(FixedType.for_range(min(value * finer for value in scaled), top, frac))
 
     def lower(self, layer: Any, name: str, inputs: Sequence[QuantNode]) -> QuantNode:
         shape = output_shape(layer)
@@ -47,7 +73,7 @@ class PreluOp(OpSpec):
 
     def folding(self, node: QuantNode, inputs: Sequence[QuantNode], lanes: Sequence[int]) -> Folding:
         return Folding(
-            in_lanes=lanes[0],
+            in_lanes=(lanes[0],),
             out_lanes=lanes[0],
             cycles=node.channels // lanes[0],
             multipliers=lanes[0],

@@ -3,15 +3,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import gcd
 from typing import Any, ClassVar
 
 import numpy as np
 
+from hwflow.errors import UserError
 from hwflow.ir.graph import QuantNode
-from hwflow.numerics.fixed import Codes, FixedType
+from hwflow.numerics.fixed import Cast, Codes, FixedType
 from hwflow.ops.base import Folding, Instance, Interval, OpSpec
+from hwflow.ops.frontend import KerasCheck, LayerTypes, supported
 from hwflow.ops.lowering import output_shape
 
 
@@ -20,6 +22,15 @@ class ReshapeOp(OpSpec):
 
     name: ClassVar[str] = "reshape"
     hls4ml_classes: ClassVar[tuple[str, ...]] = ("Reshape",)
+
+    keras: ClassVar[Mapping[str, KerasCheck]] = {"Flatten": supported, "Dropout": supported}
+
+    def types(self, layer: LayerTypes) -> Cast:
+        cast = layer.input_cast()
+        given = layer.given("result")
+        if given is not None and given.type != cast.type:
+            raise UserError(f"Precision.result {given} differs from its input {cast}; a reshape cannot cast")
+        return cast
 
     def lower(self, layer: Any, name: str, inputs: Sequence[QuantNode]) -> QuantNode:
         return QuantNode(name, self.name, (inputs[0].name,), output_shape(layer), inputs[0].cast)
@@ -38,7 +49,7 @@ class ReshapeOp(OpSpec):
 
     def folding(self, node: QuantNode, inputs: Sequence[QuantNode], lanes: Sequence[int]) -> Folding:
         width = gcd(lanes[0], node.channels)  # readers take whole pixels
-        return Folding(in_lanes=width, out_lanes=width, cycles=node.channels // width, latency=0)
+        return Folding(in_lanes=(width,), out_lanes=width, cycles=node.channels // width, latency=0)
 
     def instance(
         self,

@@ -14,7 +14,7 @@ from hls4ml.backends.template import FunctionCallTemplate, LayerConfigTemplate
 from hls4ml.model.attributes import Attribute, ConfigurableAttribute, TypeAttribute, WeightAttribute
 from hls4ml.model.layers import Layer
 
-HEADER = "nnet_hwflow_prelu.h"
+HEADERS = ("nnet_hwflow_prelu.h",)
 
 
 class HwflowPReLU(Layer):  # type: ignore[misc]
@@ -78,7 +78,7 @@ class HwflowPReLUFunctionTemplate(FunctionCallTemplate):  # type: ignore[misc]
     """The C++ call."""
 
     def __init__(self) -> None:
-        super().__init__(HwflowPReLU, include_header=[f"nnet_utils/{HEADER}"])
+        super().__init__(HwflowPReLU, include_header=[f"nnet_utils/{HEADERS[0]}"])
 
     def format(self, node: Any) -> str:
         """C++ text of one node."""
@@ -88,3 +88,8 @@ class HwflowPReLUFunctionTemplate(FunctionCallTemplate):  # type: ignore[misc]
             f"nnet::hwflow_prelu<{call['input_t']}, {slope.type.name}, {call['output_t']}, "
             f"hwflow_prelu_config{node.index}>({call['input']}, {slope.name}, {call['output']});"
         )
+
+
+LAYERS = (HwflowPReLU,)
+TEMPLATES = (HwflowPReLUConfigTemplate, HwflowPReLUFunctionTemplate)
+KERAS_HANDLERS = {"PReLU": parse_prelu}

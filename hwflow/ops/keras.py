@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Checks of Keras layers that several operations share: weights, biases, built-in activations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from hwflow.errors import UserError
+from hwflow.numerics.codes import narrowest_type
+from hwflow.numerics.quantizers import MAX_WEIGHT_BITS, activation_cast, constant_type
+
+_FLOAT_REMEDY = "use the QKeras layer with alpha=1 quantizers, or give its Precision under HLSConfig"
+_ALPHA_REMEDY = "use alpha=1 or alpha='auto_po2'"
+
+
+def check_weights(layer: Any, has_precision: bool) -> Iterator[tuple[str, str]]:
+    """Kernel, bias and built-in activation of a layer with weights."""
+    kernel = "depthwise" if hasattr(layer, "depthwise_kernel") else "kernel"
+    quantizer = getattr(layer, f"{kernel}_quantizer_internal", None)
+    if quantizer is None:
+        if not has_precision:
+            yield "its weights are not quantized", _FLOAT_REMEDY
+    else:
+        weights = layer.depthwise_kernel if kernel == "depthwise" else layer.kernel
+        if constant_type(_quantized(quantizer, weights), None) is None:
+            yield (
+                f"the scale of its {type(quantizer).__name__} weights is no power of two (alpha="
+                f"{_alpha(quantizer)}), so that they fit no type of {MAX_WEIGHT_BITS} bits",
+                _ALPHA_REMEDY,
+            )
+    if layer.use_bias:
+        quantizer = getattr(layer, "bias_quantizer_internal", None)
+        values = layer.bias.numpy() if quantizer is None else _quantized(quantizer, layer.bias)
+        if narrowest_type(values, MAX_WEIGHT_BITS) is None and (quantizer is not None or not has_precision):
+            yield "its biases lie on no fixed-point grid", "quantize them, for example with quantized_bits"
+    yield from check_function(layer.activation)
+
+
+def _quantized(quantizer: Any, variable: Any) -> Any:
+    import tensorflow as tf
+
+    return np.asarray(quantizer(tf.convert_to_tensor(variable)), np.float64)
+
+
+def _alpha(quantizer: Any) -> str:
+    alpha = getattr(quantizer, "alpha", None)
+    return repr(alpha) if alpha is None or isinstance(alpha, str | int | float) else "a tensor"
+
+
+def check_function(function: Any) -> Iterator[tuple[str, str]]:
+    """An activation function or quantizer."""
+    if function is None or getattr(function, "__name__", "") in ("linear", "relu"):
+        return
+    name = getattr(function, "__name__", "") or type(function).__name__
+    if not hasattr(function, "get_config"):
+        yield f"the activation {name} is not supported", "use linear, relu or a QKeras quantizer"
+        return
+    try:
+        activation_cast(type(function).__name__, function.get_config())
+    except UserError as error:
+        yield error.message, "use quantized_bits or quantized_relu without a slope"
+
+
+def check_geometry(layer: Any) -> Iterator[tuple[str, str]]:
+    """Layout, padding and dilation of a convolution."""
+    if any(rate != 1 for rate in layer.dilation_rate):
+        yield f"dilation_rate {tuple(layer.dilation_rate)}", "only 1 is supported"
+    if layer.data_format != "channels_last":
+        yield f"data_format {layer.data_format}", "use channels_last"
+    if layer.padding not in ("same", "valid"):
+        yield f"padding {layer.padding!r}", "use 'same' or 'valid'"
