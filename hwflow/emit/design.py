@@ -57,6 +57,8 @@ class Block:
         Streams it reads.
     outputs : tuple of Stream
         Streams it writes; more than one only for a fork.
+    node : str
+        Node it belongs to: that it computes, whose input it buffers, or whose output it copies.
     """
 
     module: str
@@ -64,6 +66,7 @@ class Block:
     parameters: Mapping[str, int | str]
     inputs: tuple[tuple[str, Stream], ...]
     outputs: tuple[Stream, ...]
+    node: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +202,9 @@ class _Builder:
             result = Stream(identifier(node.name), node.type.width, folding.out_lanes)
             parameters = {key: self._parameter(key, value) for key, value in instance.parameters.items()}
             ports = tuple(zip(instance.inputs, streams, strict=True))
-            self._add(Block(instance.module, f"u_{identifier(node.name)}", parameters, ports, (result,)))
+            self._add(
+                Block(instance.module, f"u_{identifier(node.name)}", parameters, ports, (result,), node.name)
+            )
             self.modules.update(op(node.op).modules)
         self._fan_out(node, result)
         return result
@@ -213,7 +218,9 @@ class _Builder:
             Stream(f"{stream.name}_to{i}", stream.lane_width, stream.lanes) for i in range(readers)
         )
         parameters = {"Width": stream.width, "Outputs": readers}
-        self._add(Block("hwf_fork", f"u_{stream.name}_fork", parameters, (("s_axis", stream),), copies))
+        self._add(
+            Block("hwf_fork", f"u_{stream.name}_fork", parameters, (("s_axis", stream),), copies, node.name)
+        )
         self.branches[node.name] = list(copies)
 
     def _connected(self, node: QuantNode, position: int, lanes: int) -> Stream:
@@ -224,12 +231,16 @@ class _Builder:
         if depth:
             behind = Stream(f"{base}_fifo", stream.lane_width, stream.lanes)
             parameters = {"Width": stream.width, "Depth": depth}
-            self._add(Block("hwf_fifo", f"u_{behind.name}", parameters, (("s_axis", stream),), (behind,)))
+            self._add(
+                Block("hwf_fifo", f"u_{behind.name}", parameters, (("s_axis", stream),), (behind,), node.name)
+            )
             stream = behind
         if stream.lanes != lanes:
             wide = Stream(f"{base}_dwc", stream.lane_width, lanes)
             parameters = {"LaneW": stream.lane_width, "InLanes": stream.lanes, "OutLanes": lanes}
-            self._add(Block("hwf_dwc", f"u_{wide.name}", parameters, (("s_axis", stream),), (wide,)))
+            self._add(
+                Block("hwf_dwc", f"u_{wide.name}", parameters, (("s_axis", stream),), (wide,), node.name)
+            )
             stream = wide
         return stream
 

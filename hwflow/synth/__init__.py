@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Resources of emitted accelerators, measured by open synthesis."""
