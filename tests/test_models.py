@@ -18,10 +18,11 @@ import pytest
 
 from hwflow.errors import ConfigError, FetchError, ToolNotFoundError, UserError
 from hwflow.models import registry
-from hwflow.models.source import load_source
+from hwflow.models.source import is_quantized, load_source
 
 PYTHON = sys.executable  # tests replace it
 GENERATED = [name for name, info in registry.MODELS.items() if not info.needs_fetch]
+SMALL = [name for name in GENERATED if registry.MODELS[name].params < 10_000]
 
 
 def fetched(name: str) -> Path:
@@ -46,15 +47,71 @@ def macs(model: Any) -> int:
 
 @pytest.mark.tf
 @pytest.mark.parametrize("name", GENERATED)
-def test_generated_models_are_as_described_and_follow_the_seed(name: str) -> None:
+def test_generated_models_are_as_described(name: str) -> None:
     info, model = registry.MODELS[name], registry.load(name, seed=3)
     assert model.input_shape[1:] == info.input_shape
     assert model.count_params() == info.params
     assert macs(model) == info.macs
-    again, other = registry.load(name, seed=3), registry.load(name, seed=4)
+    assert is_quantized(model) == info.quantized
+
+
+@pytest.mark.tf
+@pytest.mark.parametrize("name", SMALL)
+def test_weights_follow_the_seed(name: str) -> None:
+    model, again, other = (registry.load(name, seed) for seed in (3, 3, 4))
     pairs = list(zip(model.get_weights(), again.get_weights(), other.get_weights(), strict=True))
     assert all(np.array_equal(a, b) for a, b, _ in pairs)
     assert not any(np.array_equal(a, c) for a, _, c in pairs)
+
+
+@pytest.mark.tf
+def test_qmobilefacenet_has_the_published_parameters_and_weight_bits() -> None:
+    """Parameters by layer group, and total weight bits of the nine published configurations."""
+    from hwflow.models.qmobilefacenet import MIXED_BITS, group_params, qmobilefacenet
+
+    counts = group_params(qmobilefacenet())
+    assert counts == [1985, 576, 90245, 52481, 413190, 137729, 137730, 67585, 25088, 66049]
+    assert sum(counts) == 992_658
+    totals = {name: sum(np.multiply(counts, bits)) for name, bits in MIXED_BITS.items()}
+    assert totals == {
+        "uniform-8": 7_941_264, "uniform-4": 3_970_632, "uniform-2": 1_997_226, "mixed-1": 3_663_432,
+        "mixed-2": 3_387_972, "mixed-3": 3_112_514, "mixed-4": 2_286_134, "mixed-5": 2_181_172, "mixed-6": 2_000_682,
+    }  # fmt: skip
+    assert sum(counts) * 32 == 31_765_056
+
+
+@pytest.mark.tf
+def test_qmobilefacenet_split_normalizes_both_halves() -> None:
+    from hwflow.models.qmobilefacenet import group_params, qmobilefacenet
+
+    whole, split = group_params(qmobilefacenet()), group_params(qmobilefacenet(split=True))
+    # Four statistics a channel of the depthwise and the pointwise half, and two counters, a bottleneck.
+    extra = [5 * (4 * (128 + 64) + 2), 4 * (256 + 128) + 2, 6 * (4 * (256 + 128) + 2)]
+    extra += [4 * (512 + 128) + 2, 2 * (4 * (256 + 128) + 2)]
+    assert [b - a for a, b in zip(whole, split, strict=True)] == [0, 0, *extra, 0, 0, 0]
+    with pytest.raises(UserError, match="10 layer groups"):
+        qmobilefacenet((8, 8))
+
+
+@pytest.mark.tf
+@pytest.mark.parametrize(
+    ("name", "convolutions", "folded", "alone", "saved"),
+    [("densenet-1.0", 13, 7, 6, 5_056), ("densenet-2.0", 39, 19, 19, 19_008)],
+)
+def test_densenets_have_the_published_layers(
+    name: str, convolutions: int, folded: int, alone: int, saved: int
+) -> None:
+    """Normalizations behind a convolution fold into it, four values a channel; the others keep two of four."""
+    model = registry.load(name)
+    kinds = [type(layer).__name__ for layer in model.layers]
+    assert kinds.count("Conv2D") == convolutions
+    channels: dict[bool, list[int]] = {True: [], False: []}
+    for layer in model.layers:
+        if type(layer).__name__ == "BatchNormalization":
+            source = layer.input._keras_history.layer
+            channels[type(source).__name__ == "Conv2D"].append(layer.input_shape[-1])
+    assert (len(channels[True]), len(channels[False])) == (folded, alone)
+    assert 4 * sum(channels[True]) + 2 * sum(channels[False]) == saved
 
 
 @pytest.mark.tf

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hwflow.errors import ConfigError, FetchError, ToolNotFoundError, UserError, did_you_mean
+from hwflow.models.seeding import seed_weights
 from hwflow.tools.paths import cache_dir
 
 if TYPE_CHECKING:
@@ -119,6 +120,45 @@ def _load_tiny_cnn(seed: int, path: Path | None) -> tf.keras.Model:
     return tiny_cnn(seed)
 
 
+def _load_densenet_1_0(seed: int, path: Path | None) -> tf.keras.Model:
+    from hwflow.models.densenet import densenet_1_0
+
+    return seed_weights(densenet_1_0(), seed)
+
+
+def _load_densenet_2_0(seed: int, path: Path | None) -> tf.keras.Model:
+    from hwflow.models.densenet import densenet_2_0
+
+    return seed_weights(densenet_2_0(), seed)
+
+
+def _load_mobilenet_v2(seed: int, path: Path | None) -> tf.keras.Model:
+    from hwflow.models.mobilenet_v2 import mobilenet_v2
+
+    return seed_weights(mobilenet_v2(96, 0.5), seed)
+
+
+def _load_qmobilefacenet(seed: int, path: Path | None) -> tf.keras.Model:
+    from hwflow.models.qmobilefacenet import qmobilefacenet
+
+    return seed_weights(qmobilefacenet(alpha="auto_po2"), seed)
+
+
+def _load_hybrid_binary(seed: int, path: Path | None) -> tf.keras.Model:
+    from hwflow.models.hybrid_binary import hybrid_binary
+
+    return seed_weights(hybrid_binary(), seed)
+
+
+def _load_iresnet(depth: int) -> Callable[[int, Path | None], tf.keras.Model]:
+    def load(seed: int, path: Path | None) -> tf.keras.Model:
+        from hwflow.models.iresnet import iresnet
+
+        return seed_weights(iresnet(depth), seed)
+
+    return load
+
+
 _RANDOM = "seeded random weights, Apache-2.0"
 
 MODELS: dict[str, ModelInfo] = {
@@ -173,6 +213,86 @@ MODELS: dict[str, ModelInfo] = {
             licence=_RANDOM,
             quantized=True,
             load=_load_tiny_cnn,
+        ),
+        ModelInfo(
+            name="qmobilefacenet",
+            description="MobileFaceNet as QKeras trains it: ReLU, folded normalization, 8-bit weights",
+            input_shape=(112, 112, 3),
+            params=992_658,
+            macs=220_965_376,
+            licence=_RANDOM,
+            quantized=True,
+            load=_load_qmobilefacenet,
+        ),
+        ModelInfo(
+            name="mobilenet-v2",
+            description="MobileNetV2 of half width with a 128-value embedding, float",
+            input_shape=(96, 96, 3),
+            params=870_192,
+            macs=17_769_280,
+            licence=_RANDOM,
+            quantized=False,
+            load=_load_mobilenet_v2,
+        ),
+        ModelInfo(
+            name="densenet-1.0",
+            description="DenseNet of six blocks for small faces, float",
+            input_shape=(80, 80, 3),
+            params=381_888,
+            macs=147_795_968,
+            licence=_RANDOM,
+            quantized=False,
+            load=_load_densenet_1_0,
+        ),
+        ModelInfo(
+            name="densenet-2.0",
+            description="DenseNet of six and twelve blocks for small faces, float",
+            input_shape=(80, 80, 3),
+            params=1_479_104,
+            macs=264_941_568,
+            licence=_RANDOM,
+            quantized=False,
+            load=_load_densenet_2_0,
+        ),
+        ModelInfo(
+            name="hybrid-binary",
+            description="binary residual blocks between 8-bit layers, for microcontrollers, QKeras",
+            input_shape=(96, 96, 3),
+            params=599_920,
+            macs=24_318_400,
+            licence=_RANDOM,
+            quantized=True,
+            load=_load_hybrid_binary,
+        ),
+        ModelInfo(
+            name="iresnet-18",
+            description="IR-ResNet-18 face embedding, float",
+            input_shape=(112, 112, 3),
+            params=24_040_320,
+            macs=2_609_954_816,
+            licence=_RANDOM,
+            quantized=False,
+            load=_load_iresnet(18),
+        ),
+        ModelInfo(
+            name="iresnet-34",
+            description="IR-ResNet-34 face embedding, float",
+            input_shape=(112, 112, 3),
+            params=34_165_184,
+            macs=4_459_642_880,
+            licence=_RANDOM,
+            quantized=False,
+            load=_load_iresnet(34),
+        ),
+        ModelInfo(
+            name="iresnet-50",
+            description="IR-ResNet-50 face embedding, float",
+            input_shape=(112, 112, 3),
+            params=43_628_992,
+            macs=6_309_330_944,
+            licence=_RANDOM,
+            quantized=False,
+            load=_load_iresnet(50),
         ),
     )
 }
