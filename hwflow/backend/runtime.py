@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from hwflow.backend.writer import RTL_FOLDER
 from hwflow.errors import UserError
 from hwflow.numerics.codes import cast_values, from_codes
-from hwflow.numerics.fixed import Cast, Codes, FixedType
+from hwflow.numerics.fixed import Codes, FixedType
 from hwflow.ops.lowering import precision_cast
 from hwflow.verify.rtlsim import RtlSimulator
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from hls4ml.model.graph import ModelGraph
 
 Array = NDArray[np.floating[Any]]
+Arrays = Array | Sequence[Array]
+"""What hls4ml takes and gives: an array, or a list of them where a model has several inputs or outputs."""
 
 
 class RtlRuntime:
@@ -42,14 +45,13 @@ class RtlRuntime:
         self._simulator = RtlSimulator(folder / RTL_FOLDER, folder / "logs" / "verilator.log")
         self._simulator.build()
 
-    def predict(self, x: Array) -> Array:
-        """Run the RTL on frames; shapes and dtype are those of hls4ml's own ``predict``."""
+    def predict(self, x: Arrays) -> Arrays:
+        """Run the RTL on frames; order, shapes and dtype are those of hls4ml's own ``predict``."""
         codes, dtype = self._codes(x)
-        result = self._built().run(codes)
-        return _as_hls4ml(from_codes(result.codes, self._grid(self._built().output)), dtype)
+        return self._returned(self._built().run(codes).outputs, dtype)
 
-    def trace(self, x: Array) -> tuple[Array, dict[str, Array]]:
-        """Output and every layer's output, as hls4ml's ``trace`` returns them."""
+    def trace(self, x: Arrays) -> tuple[Arrays, dict[str, Array]]:
+        """Outputs and every layer's output, as hls4ml's ``trace`` returns them."""
         codes, dtype = self._codes(x)
         simulator = self._built()
         tensors = simulator.trace(codes)
@@ -59,28 +61,40 @@ class RtlRuntime:
             for name, values in tensors.items()
             if name not in self.model.inputs
         }
-        output = simulator.output
-        return _as_hls4ml(from_codes(tensors[output["tensor"]], self._grid(output)), dtype), layers
+        return self._returned(tensors, dtype), layers
 
     def _built(self) -> RtlSimulator:
         if self._simulator is None:
             raise UserError("the model is not compiled", "call model.compile() first")
         return self._simulator
 
-    def _codes(self, x: Array) -> tuple[Codes, np.dtype[Any]]:
-        """Frames on the input grid, cast as the C++ casts what it is given."""
-        port = self._built().input
-        frames = np.asarray(x)
-        size = int(np.prod(port["shape"]))
-        if frames.dtype not in (np.float32, np.float64):
-            raise UserError(f"frames of dtype {frames.dtype} cannot be run", "give float32 or float64 values")
-        if frames.size % size:
-            raise UserError(f"{frames.size} values are no whole number of frames of shape {port['shape']}")
-        return cast_values(frames.reshape(-1, *port["shape"]), self._input_cast()), frames.dtype
+    def _codes(self, x: Arrays) -> tuple[dict[str, Codes], np.dtype[Any]]:
+        """Frames on the grids of the inputs, cast as the C++ casts what it is given."""
+        ports = self._built().inputs
+        arrays = [np.asarray(values) for values in ([x] if len(ports) == 1 else x)]
+        if len(arrays) != len(ports):
+            raise UserError(f"{len(arrays)} arrays given, the model has {len(ports)} inputs")
+        codes = {}
+        for frames, port, variable in zip(arrays, ports, self.model.get_input_variables(), strict=True):
+            if frames.dtype not in (np.float32, np.float64):
+                raise UserError(
+                    f"frames of dtype {frames.dtype} cannot be run", "give float32 or float64 values"
+                )
+            if frames.size % int(np.prod(port["shape"])):
+                raise UserError(
+                    f"{frames.size} values are no whole number of frames of shape {port['shape']}"
+                )
+            cast = precision_cast(variable.type.precision, port["tensor"])
+            codes[port["tensor"]] = cast_values(frames.reshape(-1, *port["shape"]), cast)
+        return codes, arrays[0].dtype
 
-    def _input_cast(self) -> Cast:
-        (variable,) = self.model.get_input_variables()
-        return precision_cast(variable.type.precision, "input")
+    def _returned(self, tensors: Mapping[str, Codes], dtype: np.dtype[Any]) -> Arrays:
+        """Values of the outputs; a list only where there are several."""
+        outputs = [
+            _as_hls4ml(from_codes(tensors[port["tensor"]], self._grid(port)), dtype)
+            for port in self._built().outputs
+        ]
+        return outputs if len(outputs) > 1 else outputs[0]
 
     @staticmethod
     def _grid(port: dict[str, Any]) -> FixedType:

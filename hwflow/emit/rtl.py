@@ -110,7 +110,8 @@ def top_source(design: Design) -> str:
     return "\n".join([*header, *_ports(design), *_signals(design), *_body(design), "endmodule", ""])
 
 
-def _port_names(prefix: str, count: int) -> list[str]:
+def port_names(prefix: str, count: int) -> list[str]:
+    """Prefixes of the top module's streams on one side: ``prefix``, or ``prefix_0``, ``prefix_1`` …"""
     return [prefix] if count == 1 else [f"{prefix}_{i}" for i in range(count)]
 
 
@@ -119,13 +120,13 @@ def _ports(design: Design) -> Iterable[str]:
     yield "  input  logic clk_i,"
     yield "  input  logic rst_ni,"
     lines = []
-    for name, stream in zip(_port_names("s_axis", len(design.inputs)), design.inputs, strict=True):
+    for name, stream in zip(port_names("s_axis", len(design.inputs)), design.inputs, strict=True):
         lines += [
             f"  input  logic [{bus_width(stream) - 1}:0] {name}_tdata",
             f"  input  logic {name}_tvalid",
             f"  output logic {name}_tready",
         ]
-    for name, stream in zip(_port_names("m_axis", len(design.outputs)), design.outputs, strict=True):
+    for name, stream in zip(port_names("m_axis", len(design.outputs)), design.outputs, strict=True):
         lines += [
             f"  output logic [{bus_width(stream) - 1}:0] {name}_tdata",
             f"  output logic {name}_tvalid",
@@ -153,7 +154,7 @@ def _signals(design: Design) -> Iterable[str]:
 
 
 def _body(design: Design) -> Iterable[str]:
-    for name, stream in zip(_port_names("s_axis", len(design.inputs)), design.inputs, strict=True):
+    for name, stream in zip(port_names("s_axis", len(design.inputs)), design.inputs, strict=True):
         yield f"  assign {stream.name}_tdata = {name}_tdata[{stream.width - 1}:0];"
         yield f"  assign {stream.name}_tvalid = {name}_tvalid;"
         yield f"  assign {name}_tready = {stream.name}_tready;"
@@ -165,7 +166,7 @@ def _body(design: Design) -> Iterable[str]:
         yield from _fork(block) if block.module == "hwf_fork" else _instance(block)
         yield ""
     for name, stream, node in zip(
-        _port_names("m_axis", len(design.outputs)), design.outputs, design.graph.outputs, strict=True
+        port_names("m_axis", len(design.outputs)), design.outputs, design.graph.outputs, strict=True
     ):
         beats = design.graph.node(node).pixels * design.graph.node(node).channels // stream.lanes
         yield f"  assign {name}_tdata = {bus_width(stream)}'({stream.name}_tdata);"

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,12 +50,14 @@ def load_faces(config: DataConfig, *, calibration: bool) -> Faces:
     return Faces(to_input(aligned.images[chosen]), orl.people[chosen], aligned.method)
 
 
-def random_frames(shape: tuple[int, ...], count: int, seed: int, input_type: str) -> Frames:
+def random_frames(
+    shape: tuple[int, ...], count: int, seed: int | Sequence[int], input_type: str
+) -> NDArray[np.float64]:
     """Frames of uniform random codes on the grid of the network's input."""
     grid = Cast.parse(input_type).type
     low, high = grid.range()
     codes = np.random.default_rng(seed).integers(low, high, (count, *shape), endpoint=True)
-    return from_codes(codes, grid).astype(np.float32)
+    return from_codes(codes, grid)
 
 
 def calibration_frames(config: DataConfig, shape: tuple[int, ...], seed: int) -> Frames:
@@ -66,7 +69,7 @@ def calibration_frames(config: DataConfig, shape: tuple[int, ...], seed: int) ->
         When the faces do not fit the network's input.
     """
     if config.Kind == "random":
-        return random_frames(shape, RANDOM_FRAMES, seed, config.InputType)
+        return random_frames(shape, RANDOM_FRAMES, seed, config.InputType).astype(np.float32)
     frames = load_faces(config, calibration=True).frames
     if frames.shape[1:] != shape:
         raise ConfigError(

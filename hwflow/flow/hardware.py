@@ -4,12 +4,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hwflow.config.schema import DesignConfig
 from hwflow.errors import ConfigError, VerificationError
@@ -22,6 +21,7 @@ from hwflow.ir.serialize import load_graph, save_graph
 from hwflow.numerics.codes import from_codes, to_codes
 from hwflow.numerics.fixed import Cast, Codes
 from hwflow.records import FacesRecord, Kind, LayerRecord, Metric, RungRecord, read_rungs, write_records
+from hwflow.verify.vectors import LAYERS_FILE, Vectors, first_frames
 
 if TYPE_CHECKING:
     from hls4ml.model.graph import ModelGraph
@@ -30,9 +30,7 @@ if TYPE_CHECKING:
     from hwflow.verify.compare import Tensor
 
 GRAPH = "graph"
-GOLDEN_INPUT = "golden/input.npy"
-GOLDEN_OUTPUT = "golden/output.npy"
-GOLDEN_LAYERS = "golden/layers.npz"
+GOLDEN = "golden"
 FACES = "faces"
 RTL = "rtl"
 HLS = "hls"
@@ -168,29 +166,43 @@ def _golden(context: Context) -> None:
 
     graph = the_graph(context)
     verify = context.config.Hwflow.Verify
-    node = graph.node(graph.inputs[0])
-    frames, people = _stimuli(context, node.shape)
-    codes = to_codes(frames, node.type)
-    folder = context.run_dir / "golden"
-    folder.mkdir(parents=True, exist_ok=True)
-    output = graph.outputs[0]
+    vectors = Vectors(context.run_dir / GOLDEN, graph)
+    vectors.folder.mkdir(parents=True, exist_ok=True)
+    if context.config.Hwflow.Data.Kind == "random":
+        inputs = _random_inputs(context, graph)
+    else:
+        frames, people = _faces_shown(context, graph)
+        _save_pictures(frames, people, vectors.folder)
+        node = graph.node(graph.inputs[0])
+        inputs = {node.name: to_codes(frames, node.type)}
     parts = [
-        run_golden(graph, {node.name: codes[i : i + 1]})[output]
-        for i in context.track(range(len(codes)), len(codes), "golden frames")
+        run_golden(graph, first_frames(inputs, i + 1, i))
+        for i in context.track(range(verify.Frames), verify.Frames, "golden frames")
     ]
-    np.save(folder / "input.npy", codes)
-    np.save(folder / "output.npy", np.concatenate(parts))
-    traced = run_golden(graph, {node.name: codes[: verify.TraceFrames]}, keep=[n.name for n in graph])
-    np.savez_compressed(folder / "layers.npz", **traced)
-    if people is not None:
-        _save_pictures(frames, people, folder)
+    vectors.save(inputs, {name: np.concatenate([part[name] for part in parts]) for name in graph.outputs})
+    traced = run_golden(graph, first_frames(inputs, verify.TraceFrames), keep=[n.name for n in graph])
+    np.savez_compressed(vectors.folder / LAYERS_FILE, **traced)
 
 
-def _stimuli(context: Context, shape: tuple[int, ...]) -> tuple[Frames, list[int] | None]:
-    """Frames that are simulated, and who they show."""
+def _random_inputs(context: Context, graph: QuantGraph) -> dict[str, Codes]:
+    """Random codes of every input; each has a seed of its own."""
+    count, inputs = context.config.Hwflow.Verify.Frames, {}
+    for number, node in enumerate(map(graph.node, graph.inputs)):
+        seed = [context.seed, number] if number else context.seed
+        inputs[node.name] = to_codes(random_frames(node.shape, count, seed, str(node.type)), node.type)
+    return inputs
+
+
+def _faces_shown(context: Context, graph: QuantGraph) -> tuple[Frames, list[int]]:
+    """Faces that are simulated, and who they show."""
     data, count = context.config.Hwflow.Data, context.config.Hwflow.Verify.Frames
-    if data.Kind == "random":
-        return random_frames(shape, count, context.seed, data.InputType), None
+    if (len(graph.inputs), len(graph.outputs)) != (1, 1):
+        raise ConfigError(
+            f"Hwflow.Data.Kind: faces go into one input and come out as one embedding, the model has "
+            f"{len(graph.inputs)} inputs and {len(graph.outputs)} outputs",
+            "use 'random' for this model",
+        )
+    shape = graph.node(graph.inputs[0]).shape
     faces = load_faces(data, calibration=False)
     if faces.frames.shape[1:] != shape:
         raise ConfigError(f"Hwflow.Data.Kind: faces do not fit the model's input {shape}", "use 'random'")
@@ -215,26 +227,20 @@ def _save_pictures(frames: Frames, people: list[int], folder: Path) -> None:
     (folder / "people.json").write_text(json.dumps(people) + "\n")
 
 
+def _vectors(context: Context) -> Vectors:
+    """The golden vectors of the run."""
+    return Vectors(context.run_dir / GOLDEN, the_graph(context))
+
+
 def _golden_tensors(context: Context) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Expected output, and expected tensors of the traced frames."""
+    """Expected outputs, and expected tensors of the traced frames."""
     from hwflow.verify.compare import Tensor
 
-    graph = the_graph(context)
-    output = graph.node(graph.outputs[0])
-    whole = {output.name: Tensor(np.load(context.run_dir / GOLDEN_OUTPUT), output.type)}
-    with np.load(context.run_dir / GOLDEN_LAYERS) as archive:
+    graph, vectors = the_graph(context), _vectors(context)
+    whole = {name: Tensor(codes, graph.node(name).type) for name, codes in vectors.outputs().items()}
+    with np.load(vectors.folder / LAYERS_FILE) as archive:
         layers = {node.name: Tensor(archive[node.name], node.type) for node in graph}
     return whole, layers
-
-
-def _golden_input(context: Context) -> Codes:
-    codes: Codes = np.load(context.run_dir / GOLDEN_INPUT)
-    return codes
-
-
-def _input_values(context: Context, count: int | None = None) -> NDArray[np.float64]:
-    graph = the_graph(context)
-    return from_codes(_golden_input(context)[:count], graph.node(graph.inputs[0]).type)
 
 
 # ------------------------------------------------------------------------------------------------ qkeras
@@ -246,18 +252,19 @@ def _qkeras(context: Context) -> None:
 
     graph, verify = the_graph(context), context.config.Hwflow.Verify
     model = prepared_model(context)
+    vectors = _vectors(context)
     whole, layers = _golden_tensors(context)
-    output = graph.node(graph.outputs[0])
-    (values,) = predict_exact(model, _input_values(context)).values()
-    other = {
-        output.name: Tensor(to_codes(values.reshape(len(values), *output.shape), output.type), output.type)
-    }
+    exact = predict_exact(model, vectors.values()).values()
+    other = {}
+    for node, values in zip(map(graph.node, graph.outputs), exact, strict=True):
+        codes = to_codes(values.reshape(len(values), *node.shape), node.type)
+        other[node.name] = Tensor(codes, node.type)
     rungs = [compare("qkeras", "output", whole, other)]
     names = [
         layer.name for layer in model.layers if layer.name in layers and graph.node(layer.name).op != "input"
     ]
     if verify.TraceFrames and names:
-        traced = predict_exact(model, _input_values(context, verify.TraceFrames), names)
+        traced = predict_exact(model, vectors.values(verify.TraceFrames), names)
         other = {
             name: Tensor(to_codes(v, layers[name].type), layers[name].type) for name, v in traced.items()
         }
@@ -318,12 +325,11 @@ def _faces(context: Context) -> None:
     score_float, score = evaluate(floats, faces.people), evaluate(quantized, faces.people)
     cosine = paired_cosine(floats, quantized)
 
-    shown = _input_values(context)
+    (shown,) = _vectors(context).values()
     people = json.loads((context.run_dir / "golden/people.json").read_text())
     shown_float = np.asarray(source_model(context).predict(shown, verbose=0)).reshape(len(shown), -1)
-    shown_quantized = from_codes(np.load(context.run_dir / GOLDEN_OUTPUT), output.type).reshape(
-        len(shown), -1
-    )
+    (shown_codes,) = _vectors(context).outputs().values()
+    shown_quantized = from_codes(shown_codes, output.type).reshape(len(shown), -1)
     record = FacesRecord(
         dataset="ORL / AT&T faces",
         alignment=faces.method,
@@ -366,10 +372,9 @@ def _thinned(fpr: Any, tpr: Any, points: int = 1000) -> list[tuple[float, float]
 def _hls(context: Context) -> None:
     from hwflow.frontends.keras_hls4ml import write_project
 
-    graph = the_graph(context)
-    output = graph.node(graph.outputs[0])
-    expected = from_codes(np.load(context.run_dir / GOLDEN_OUTPUT), output.type)
-    write_project(_converted(context, "Vitis"), _input_values(context), expected)
+    graph, vectors = the_graph(context), _vectors(context)
+    expected = [from_codes(codes, graph.node(name).type) for name, codes in vectors.outputs().items()]
+    write_project(_converted(context, "Vitis"), vectors.values(), expected)
 
 
 def _csim(context: Context) -> None:
@@ -380,15 +385,16 @@ def _csim(context: Context) -> None:
         _skipped(context, "csim", "Hwflow.Verify.Csim is false")
         return
     graph, verify = the_graph(context), context.config.Hwflow.Verify
+    vectors = _vectors(context)
     whole, layers = _golden_tensors(context)
     csim = Csim(context.run_dir / HLS, log=context.log, jobs=1)
-    codes = csim.run(_input_values(context))
-    rungs = [compare("csim", "output", whole, {graph.outputs[0]: Tensor(codes, csim.output_type)})]
+    found = map(Tensor, csim.outputs(vectors.values()), csim.output_types)
+    rungs = [compare("csim", "output", whole, dict(zip(graph.outputs, found, strict=True)))]
     context.record(
         [_metric("sim.csim.seconds_per_frame", csim.seconds_per_frame, "s", "measured", "logs/csim.log")]
     )
     if verify.TraceFrames:
-        traced = csim.trace(_input_values(context, verify.TraceFrames))
+        traced = csim.trace(vectors.values(verify.TraceFrames))
         other = {name: Tensor(values, csim.layer_types[name]) for name, values in traced.items()}
         rungs.append(compare("csim", "layers", layers, other))
     _finish_rungs(context, "csim", rungs)
@@ -412,11 +418,10 @@ def _emit(context: Context) -> None:
     from hwflow.emit.rtl import write_rtl
     from hwflow.verify.bench.emit import write_bench
 
-    graph, rtl = the_graph(context), context.run_dir / RTL
+    rtl, vectors = context.run_dir / RTL, _vectors(context)
     write_rtl(the_design(context), rtl)
     # A frame or two show the handshake; the whole set is the simulation step's work.
-    inputs = {graph.inputs[0]: _golden_input(context)[:_BENCH_FRAMES]}
-    golden = {graph.outputs[0]: np.load(context.run_dir / GOLDEN_OUTPUT)[:_BENCH_FRAMES]}
+    inputs, golden = (first_frames(codes, _BENCH_FRAMES) for codes in (vectors.inputs(), vectors.outputs()))
     write_bench(rtl, rtl / "tb", inputs, golden)
 
 
@@ -429,36 +434,37 @@ def _rtlsim(context: Context) -> None:
         return
     graph, verify = the_graph(context), context.config.Hwflow.Verify
     whole, layers = _golden_tensors(context)
-    codes = _golden_input(context)
+    codes, count = _vectors(context).inputs(), verify.Frames
     simulator = RtlSimulator(context.run_dir / RTL, context.log)
     simulator.build()
     # A process simulates enough frames in a row that filling the accelerator does not weigh much.
-    result = simulator.run(codes, processes=max(1, min(cores(), len(codes) // _FRAMES_A_PROCESS)))
-    output = graph.node(graph.outputs[0])
-    rungs = [compare("rtl", "output", whole, {output.name: Tensor(result.codes, output.type)})]
+    result = simulator.run(codes, processes=max(1, min(cores(), count // _FRAMES_A_PROCESS)))
+
+    def tensors(found: Mapping[str, Codes]) -> dict[str, Tensor]:
+        return {name: Tensor(values, graph.node(name).type) for name, values in found.items()}
+
+    rungs = [compare("rtl", "output", whole, tensors(result.outputs))]
     if verify.StallFrames:
         idle, stall = simulator.busy_rates()
-        some = codes[: verify.StallFrames]
+        some = first_frames(codes, verify.StallFrames)
         stalled = simulator.run(some, idle=idle, stall=stall, seed=context.seed)
-        expected = {output.name: Tensor(whole[output.name].codes[: len(some)], output.type)}
-        found = {output.name: Tensor(stalled.codes, output.type)}
-        rungs.append(compare("rtl", "output under random stalls", expected, found))
+        expected = {name: Tensor(t.codes[: verify.StallFrames], t.type) for name, t in whole.items()}
+        rungs.append(compare("rtl", "output under random stalls", expected, tensors(stalled.outputs)))
     if verify.TraceFrames:
-        traced = simulator.trace(codes[: verify.TraceFrames])
-        other = {name: Tensor(values, graph.node(name).type) for name, values in traced.items()}
-        rungs.append(compare("rtl", "layers", layers, other))
+        traced = simulator.trace(first_frames(codes, verify.TraceFrames))
+        rungs.append(compare("rtl", "layers", layers, tensors(traced)))
     source, log = "logs/rtlsim.log", "verify/rtl.json"
     period = context.config.ClockPeriod
     reason = "" if result.ii_cycles is not None else "a single frame has no interval"
     fps = None if result.ii_cycles is None else 1e9 / (result.ii_cycles * period)
     context.record(
         [
-            _metric("verify.frames", len(codes), "1", "simulated", log),
+            _metric("verify.frames", count, "1", "simulated", log),
             _metric("rtl.latency_cycles", result.latency_cycles, "cycles", "simulated", source),
             _metric("rtl.latency_ms", result.latency_cycles * period * 1e-6, "ms", "simulated", source),
             _metric("rtl.ii_cycles", result.ii_cycles, "cycles", "simulated", source, reason),
             _metric("rtl.fps", fps, "1/s", "simulated", source, reason),
-            _metric("sim.rtl.seconds_per_frame", result.seconds / len(codes), "s", "measured", source),
+            _metric("sim.rtl.seconds_per_frame", result.seconds / count, "s", "measured", source),
         ]
     )
     _finish_rungs(context, "rtl", rungs)
@@ -497,7 +503,7 @@ STEPS: tuple[Step, ...] = (
         _frames_inputs,
         ("golden",),
         needs=("convert",),
-        code=("ops", "verify/golden", "faces"),
+        code=("ops", "verify/golden", "verify/vectors", "faces"),
     ),
     Step(
         "qkeras",

@@ -97,7 +97,7 @@ def _prepare(context: Context) -> None:
                 f"Hwflow.Model.Prepare: {context.config.Hwflow.Model.Source} is quantized already",
                 "take the section 'Prepare' out",
             )
-        shape = tuple(model.input_shape[1:])
+        shape = tuple(model.inputs[0].shape[1:])
         frames = calibration_frames(context.config.Hwflow.Data, shape, context.seed)
         prepared = prepare(model, frames, section)
         model, report = prepared.model, prepared.report

@@ -75,13 +75,7 @@ def _check_model(model: Any) -> Iterator[tuple[str, str]]:
     if not getattr(model, "_is_graph_network", False):
         yield "it is a subclassed model without a static graph", "build it as Functional or Sequential"
         return
-    if len(model.inputs) != 1 or len(model.outputs) != 1:
-        yield (
-            f"it has {len(model.inputs)} inputs and {len(model.outputs)} outputs",
-            "one input and one output are supported",
-        )
-    if any(size is None for size in model.inputs[0].shape[1:]):
-        yield f"its input shape {tuple(model.inputs[0].shape[1:])} is not fixed", "give all sizes"
+    yield from _check_ports(model)
     names = Counter(layer.name.lower() for layer in model.layers)
     for name in sorted(name for name, count in names.items() if count > 1):
         yield f"several layers are named {name!r} but for upper and lower case", "rename one of them"
@@ -92,6 +86,21 @@ def _check_model(model: Any) -> Iterator[tuple[str, str]]:
             yield f"layer {layer.name!r} is used {len(layer.inbound_nodes)} times", "use one layer each time"
         if not np.all([np.isfinite(weight).all() for weight in layer.get_weights()]):
             yield f"weights of layer {layer.name!r} are not finite (NaN or infinity)", "train it again"
+
+
+def _check_ports(model: Any) -> Iterator[tuple[str, str]]:
+    """Inputs and outputs: each a stream of its own."""
+    for tensor in model.inputs:
+        layer = tensor._keras_history.layer
+        if any(size is None for size in tensor.shape[1:]):
+            yield f"its input shape {tuple(tensor.shape[1:])} is not fixed", "give all sizes"
+        if not any(node.layer in model.layers for node in layer.outbound_nodes):
+            yield f"its input {layer.name!r} feeds no layer", "leave it out of the model's inputs"
+    makers = Counter(tensor._keras_history.layer.name for tensor in model.outputs)
+    for name in sorted(name for name, count in makers.items() if count > 1):
+        yield f"layer {name!r} makes {makers[name]} of its outputs", "name it once among the outputs"
+    for name in sorted({tensor._keras_history.layer.name for tensor in model.inputs} & makers.keys()):
+        yield f"its input {name!r} is an output, too", "leave it out of the outputs"
 
 
 def _check_batchnorm(layer: Any, has_precision: bool) -> Iterator[tuple[str, str]]:

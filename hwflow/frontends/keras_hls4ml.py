@@ -8,7 +8,7 @@ import io
 import json
 import logging
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -35,7 +35,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 INTERFACE_FILE = "interface.json"
-"""Beside the project: shapes and types of its input, output and layers."""
+"""Beside the project: shapes and types of its inputs, outputs and layers."""
+
+Tensors = NDArray[np.float64] | Sequence[NDArray[np.float64]]
+"""Values of a model's inputs or outputs: an array, or one a port in the model's order."""
 
 _RESERVED = {"input": "input_tensor"}  # hls4ml calls the outside of the graph 'input'
 _STAMP = "hwflow"
@@ -64,7 +67,7 @@ def convert(
     hls_config : mapping
         The user's ``HLSConfig`` (``Model``, ``LayerType``, ``LayerName``), may be empty.
     input_type : Cast
-        Grid of the model's input; ``Precision.result`` of the input layer overrides it.
+        Grid of the model's inputs; ``Precision.result`` of an input layer overrides it.
     io_type : str
         hls4ml's I/O type.
     clock_period : float
@@ -98,7 +101,8 @@ def convert(
     source = _RenamedModel(model)
     config = _plain(hls_config)
     check_config(config, _layer_infos(source, target))
-    _set_input_precision(config, new_name(model.inputs[0].node.layer.name), input_type)
+    for tensor in model.inputs:
+        _set_input_precision(config, new_name(tensor.node.layer.name), input_type)
     if backend == "Vitis":
         config["Flows"] = [EXACT_FLOW, target.get_default_flow()]
     with fast_reuse_factors(target), _hls4ml_output_to_log():
@@ -140,7 +144,7 @@ def _layer_infos(model: _RenamedModel, backend: FPGABackend) -> list[LayerInfo]:
 
 
 def _set_input_precision(config: dict[str, Any], name: str, input_type: Cast) -> None:
-    """The input grid, where the user did not name one."""
+    """The grid of an input, where the user did not name one."""
     layers = config["LayerName"]
     entry = layers.get(name) or {}
     if entry.get("Precision") is None:
@@ -198,8 +202,8 @@ def _hls4ml_output_to_log() -> Iterator[None]:
 
 def write_project(
     graph: ModelGraph,
-    inputs: NDArray[np.float64] | None = None,
-    outputs: NDArray[np.float64] | None = None,
+    inputs: Tensors | None = None,
+    outputs: Tensors | None = None,
 ) -> Path:
     """Write the C++ project: sources, weights, tcl, test bench and its data.
 
@@ -207,8 +211,8 @@ def write_project(
     ----------
     graph : ModelGraph
         From :func:`convert` with a C++ backend.
-    inputs, outputs : ndarray of float, shape (n_frames, ...), optional
-        Stimuli and golden outputs of the test bench, on their grids.
+    inputs, outputs : ndarray of float, shape (n_frames, ...), or sequence of such arrays, optional
+        Stimuli and golden outputs of the test bench, on their grids; one a port of the model, in its order.
 
     Returns
     -------
@@ -225,13 +229,19 @@ def write_project(
             if values is None:
                 continue
             path = Path(scratch) / f"{key}.npy"
-            np.save(path, values.reshape(len(values), -1))
+            # hls4ml's test bench reads the values of all ports from one line.
+            np.save(path, np.concatenate([v.reshape(len(v), -1) for v in as_ports(values)], axis=1))
             settings[key] = str(path)
         graph.config.backend.writer.write_hls(graph)
         settings["InputData"] = settings["OutputPredictions"] = None
     _make_settings_portable(folder)
     (folder / INTERFACE_FILE).write_text(json.dumps(_interface(graph), indent=1, sort_keys=True) + "\n")
     return folder
+
+
+def as_ports(values: Tensors) -> list[NDArray[np.float64]]:
+    """The array of each port."""
+    return [values] if isinstance(values, np.ndarray) else list(values)
 
 
 def _trace_all(graph: ModelGraph) -> None:
@@ -256,18 +266,27 @@ def _make_settings_portable(folder: Path) -> None:
 
 
 def _interface(graph: ModelGraph) -> dict[str, Any]:
-    """Shapes and types at the border of the C++ and of every traced layer."""
+    """Shapes and types at the border of the C++ and of every traced layer.
+
+    A port's ``argument`` is its name in the C++ and ``elements`` the values that it carries at once: the channels
+    of a pixel in a stream, all values where arrays are passed.
+    """
 
     def tensor(variable: Any) -> dict[str, Any]:
         precision = variable.type.precision
         return {"shape": [int(size) for size in variable.shape], "type": to_cast(precision).type.to_json()}
+
+    def port(variable: Any) -> dict[str, Any]:
+        elements = int(getattr(variable.type, "n_elem", 0)) or int(variable.size())
+        return {**tensor(variable), "argument": variable.name, "elements": elements}
 
     traced = [
         node for node in graph.get_layers() if node.get_attr("function_cpp") and node.get_attr("trace", False)
     ]
     return {
         "project": graph.config.get_project_name(),
-        "input": tensor(graph.get_input_variables()[0]),
-        "output": tensor(graph.get_output_variables()[0]),
+        "io_type": graph.config.get_config_value("IOType"),
+        "inputs": [port(variable) for variable in graph.get_input_variables()],
+        "outputs": [port(variable) for variable in graph.get_output_variables()],
         "layers": {node.name: tensor(node.get_output_variable()) for node in traced},
     }

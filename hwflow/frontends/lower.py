@@ -38,7 +38,9 @@ def lower(model: ModelGraph, name: str) -> QuantGraph:
     producers: dict[str, str] = {}
     nodes: dict[str, QuantNode] = {}
     findings: list[str] = []
-    for layer in model.get_layers():
+    # The ports keep the order of the model's inputs, in which hls4ml passes them.
+    place = {name: number for number, name in enumerate(model.inputs)}
+    for layer in sorted(model.get_layers(), key=lambda layer: place.get(layer.name, len(place))):
         spec = op_for_hls4ml(layer.class_name)
         if spec is None:
             findings.append(f"layer {layer.name!r}: {layer.class_name} has no hardware yet")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def predict_exact(
     model: tf.keras.Model,
-    x: NDArray[Any],
+    x: NDArray[Any] | Sequence[NDArray[Any]],
     outputs: Sequence[str] | None = None,
     *,
     batch_size: int = 4,
@@ -32,9 +32,9 @@ def predict_exact(
     Parameters
     ----------
     model : tf.keras.Model
-        QKeras model with one input.
-    x : ndarray, shape (n, ...)
-        Inputs.
+        QKeras model.
+    x : ndarray, shape (n, ...), or sequence of such arrays
+        Inputs; one array an input of the model, in its order.
     outputs : sequence of str or None
         Names of the layers whose outputs are wanted; the model's output layers by default.
     batch_size : int
@@ -48,7 +48,7 @@ def predict_exact(
     Raises
     ------
     UserError
-        When the model has no such layer.
+        When the model has no such layer, or another number of inputs.
     UnsupportedLayerError
         When a quantizer cannot be run exactly.
     """
@@ -59,10 +59,16 @@ def predict_exact(
     for name in names:
         if name not in known:
             raise UserError(f"model {model.name!r} has no layer {name!r}", did_you_mean(name, known))
+    inputs = [x] if isinstance(x, np.ndarray) else list(x)
+    if len(inputs) != len(model.inputs):
+        raise UserError(f"model {model.name!r} has {len(model.inputs)} inputs, got {len(inputs)} arrays")
     with _floatx64():
         twin = _widened(model)
         probe = tf.keras.Model(twin.inputs, [twin.get_layer(name).output for name in names])
-        batches = (tf.constant(x[i : i + batch_size], tf.float64) for i in range(0, len(x), batch_size))
+        batches = (
+            [tf.constant(values[i : i + batch_size], tf.float64) for values in inputs]
+            for i in range(0, len(inputs[0]), batch_size)
+        )
         parts = [[part.numpy() for part in tf.nest.flatten(probe(b, training=False))] for b in batches]
     columns = zip(*parts, strict=True)
     return {name: np.concatenate(column) for name, column in zip(names, columns, strict=True)}

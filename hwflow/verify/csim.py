@@ -13,7 +13,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwflow.errors import UserError
-from hwflow.frontends.keras_hls4ml import INTERFACE_FILE
+from hwflow.frontends.keras_hls4ml import INTERFACE_FILE, Tensors, as_ports
 from hwflow.numerics.codes import to_codes
 from hwflow.numerics.fixed import Codes, FixedType
 from hwflow.tools.runner import find_tool, run_tool
@@ -33,8 +33,8 @@ _INCLUDE = "firmware/ap_types"
 _WEIGHTS = "firmware/weights"
 _REMEDY = "install g++ (Debian: apt-get install g++)"
 LIBRARY = "csim.so"
-INPUT_FILE, OUTPUT_FILE, TIME_FILE = "input.npy", "output.npy", "seconds.npy"
-LAYER_FILE = "layer{}.npy"
+INPUT_FILE, OUTPUT_FILE, LAYER_FILE = "input{}.npy", "output{}.npy", "layer{}.npy"
+TIME_FILE = "seconds.npy"
 
 
 class Csim:
@@ -68,26 +68,32 @@ class Csim:
         """Time the compiler took, s; 0 when nothing had changed."""
 
     @property
+    def output_types(self) -> list[FixedType]:
+        """Grid of each output's codes."""
+        return [FixedType.from_json(port["type"]) for port in self.interface["outputs"]]
+
+    @property
     def output_type(self) -> FixedType:
-        """Grid of the output codes."""
-        return FixedType.from_json(self.interface["output"]["type"])
+        """Grid of the only output's codes."""
+        (type_,) = self.output_types
+        return type_
 
     @property
     def layer_types(self) -> dict[str, FixedType]:
         """Grid of each traced layer's codes."""
         return {name: FixedType.from_json(layer["type"]) for name, layer in self.interface["layers"].items()}
 
-    def run(self, frames: Frames) -> Codes:
-        """Output codes of frames.
+    def outputs(self, frames: Tensors) -> list[Codes]:
+        """Codes of each output, in the model's order.
 
         Parameters
         ----------
-        frames : ndarray of float, shape (n_frames, ...)
-            Inputs on the input grid.
+        frames : ndarray of float, shape (n_frames, ...), or sequence of such arrays
+            Inputs on their grids; one array an input, in the model's order.
 
         Returns
         -------
-        ndarray of int64, shape (n_frames, ...)
+        list of ndarray of int64, shape (n_frames, ...)
 
         Raises
         ------
@@ -99,7 +105,12 @@ class Csim:
         outputs, _ = self._simulate(frames, trace=False)
         return outputs
 
-    def trace(self, frames: Frames) -> dict[str, Codes]:
+    def run(self, frames: Tensors) -> Codes:
+        """Codes of the only output (see :meth:`outputs`)."""
+        (codes,) = self.outputs(frames)
+        return codes
+
+    def trace(self, frames: Tensors) -> dict[str, Codes]:
         """Codes of every layer that hls4ml computes, by name (a flatten in a stream computes nothing)."""
         _, layers = self._simulate(frames, trace=True)
         return layers
@@ -131,13 +142,17 @@ class Csim:
                 total.update(f"{path.relative_to(self.project)}\0".encode() + path.read_bytes())
         return total.hexdigest()
 
-    def _simulate(self, frames: Frames, *, trace: bool) -> tuple[Codes, dict[str, Codes]]:
-        frames = self._checked(frames)
-        parts = np.array_split(frames, min(self.jobs, len(frames)))
+    def _simulate(self, frames: Tensors, *, trace: bool) -> tuple[list[Codes], dict[str, Codes]]:
+        ports = self._checked(as_ports(frames))
+        split = (np.array_split(port, min(self.jobs, len(port))) for port in ports)
+        parts = list(zip(*split, strict=True))
         with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(len(parts)) as pool:
             folders = [Path(scratch) / str(index) for index in range(len(parts))]
             list(pool.map(lambda job: self._run_worker(*job, trace=trace), zip(folders, parts, strict=True)))
-            outputs = self._gather(folders, OUTPUT_FILE, self.interface["output"])
+            outputs = [
+                self._gather(folders, OUTPUT_FILE.format(index), port)
+                for index, port in enumerate(self.interface["outputs"])
+            ]
             layers = (
                 {
                     name: self._gather(folders, LAYER_FILE.format(index), layer)
@@ -151,22 +166,26 @@ class Csim:
             self.seconds_per_frame = float(seconds.mean())
         return outputs, layers
 
-    def _checked(self, frames: Frames) -> Frames:
-        """Frames as doubles with their batch axis, on the input grid."""
-        frames = np.asarray(frames, dtype=np.float64)
-        shape = tuple(self.interface["input"]["shape"])
-        if frames.shape[1:] != shape or len(frames) == 0:
-            raise UserError(
-                f"csim got frames of shape {frames.shape}, the network needs (n_frames, "
-                f"{', '.join(map(str, shape))}) with n_frames of at least 1",
-                "give one more axis for a single frame",
-            )
-        to_codes(frames, FixedType.from_json(self.interface["input"]["type"]))
+    def _checked(self, ports: list[Frames]) -> list[Frames]:
+        """Frames as doubles with their batch axis, on the input grids."""
+        inputs = self.interface["inputs"]
+        if len(ports) != len(inputs):
+            raise UserError(f"csim got {len(ports)} arrays of frames, the network has {len(inputs)} inputs")
+        frames = [np.asarray(port, dtype=np.float64) for port in ports]
+        for values, port in zip(frames, inputs, strict=True):
+            if values.shape[1:] != tuple(port["shape"]) or not len(frames[0]) == len(values) > 0:
+                raise UserError(
+                    f"csim got frames of shape {values.shape}, the network needs (n_frames, "
+                    f"{', '.join(map(str, port['shape']))}) with n_frames of at least 1, equal for all inputs",
+                    "give one more axis for a single frame",
+                )
+            to_codes(values, FixedType.from_json(port["type"]))
         return frames
 
-    def _run_worker(self, folder: Path, frames: Frames, *, trace: bool) -> None:
+    def _run_worker(self, folder: Path, ports: Sequence[Frames], *, trace: bool) -> None:
         folder.mkdir()
-        np.save(folder / INPUT_FILE, frames)
+        for index, values in enumerate(ports):
+            np.save(folder / INPUT_FILE.format(index), values)
         argv = [sys.executable, "-m", "hwflow.verify.csim_worker", str(folder), str(int(trace))]
         run_tool(argv, log=self.log, tool="csim", cwd=self.project)
 

@@ -48,23 +48,26 @@ class _Tracer:
 
 
 def simulate(folder: Path, *, trace: bool) -> None:
-    """Run all frames of ``input.npy`` and save outputs, times and, when asked for, layers."""
+    """Run all frames of ``input<i>.npy`` and save outputs, times and, when asked for, layers."""
     interface = json.loads(Path(INTERFACE_FILE).read_text())
     library = ctypes.CDLL(str(Path(LIBRARY).resolve()))
     top = getattr(library, f"{interface['project']}_double")
     buffer = np.ctypeslib.ndpointer(np.float64, flags="C_CONTIGUOUS")
-    top.argtypes, top.restype = [buffer, buffer], None
+    inputs = [np.load(folder / INPUT_FILE.format(i)) for i in range(len(interface["inputs"]))]
+    frames = len(inputs[0])
+    outputs = [np.zeros((frames, int(np.prod(port["shape"])))) for port in interface["outputs"]]
+    top.argtypes, top.restype = [buffer] * (len(inputs) + len(outputs)), None
     tracer = _Tracer(library, interface["layers"]) if trace else None
-    frames = np.load(folder / INPUT_FILE)
-    outputs = np.zeros((len(frames), int(np.prod(interface["output"]["shape"]))))
-    seconds = np.zeros(len(frames))
-    for index, frame in enumerate(frames):
+    seconds = np.zeros(frames)
+    for index in range(frames):
+        arguments = [np.ascontiguousarray(port[index]) for port in inputs] + [port[index] for port in outputs]
         start = time.process_time()
-        top(np.ascontiguousarray(frame), outputs[index])
+        top(*arguments)
         seconds[index] = time.process_time() - start
         if tracer:
             tracer.collect()
-    np.save(folder / OUTPUT_FILE, outputs)
+    for number, values in enumerate(outputs):
+        np.save(folder / OUTPUT_FILE.format(number), values)
     np.save(folder / TIME_FILE, seconds)
     if tracer:
         for number, name in enumerate(interface["layers"]):

@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +15,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hwflow.emit.rtl import port_names
 from hwflow.errors import ToolError, UserError, VerificationError
 from hwflow.numerics.fixed import Codes, FixedType
 from hwflow.tools.paths import cache_dir, sim_dir
 from hwflow.tools.runner import run_tool
 from hwflow.tools.verilator import FAST, read_filelist, verilate, verilator_env
+
+Stimuli = Codes | Mapping[str, Codes]
+"""Codes of whole frames: by input tensor, or an array where there is one input."""
 
 _DEADLOCK = 3
 #: Longest silence, in bounds of the initiation interval, that is not a deadlock.
@@ -32,23 +36,29 @@ class RtlResult:
 
     Parameters
     ----------
-    codes : ndarray of int64, shape (frames, ...shape)
-        Output codes.
+    outputs : dict of str to ndarray of int64, shape (frames, ...shape)
+        Codes of each output tensor, in the ports' order.
     latency_cycles : int
-        From the first input beat of a frame to its last output beat, first frame (empty accelerator).
+        From a frame's first beat at any input to its last beat at any output, first frame (empty accelerator).
     ii_cycles : int or None
-        Longest distance between the last beats of consecutive frames; None for a single frame.
+        Longest distance between the last beats, at any output, of consecutive frames; None for a single frame.
     cycles : int
         Cycles simulated.
     seconds : float
         Processor time of the simulation loop, summed over the processes, s.
     """
 
-    codes: Codes
+    outputs: dict[str, Codes]
     latency_cycles: int
     ii_cycles: int | None
     cycles: int
     seconds: float
+
+    @property
+    def codes(self) -> Codes:
+        """Codes of the only output."""
+        (codes,) = self.outputs.values()
+        return codes
 
 
 def pack_beats(codes: Codes, port: dict[str, Any]) -> bytes:
@@ -105,14 +115,16 @@ class RtlSimulator:
         self.folder = folder.resolve()
         self.log = log
         self.interface = json.loads((folder / "interface.json").read_text())
-        if len(self.interface["inputs"]) != 1 or len(self.interface["outputs"]) != 1:
-            raise UserError("the simulator drives designs with one input and one output")
-        self.input, self.output = self.interface["inputs"][0], self.interface["outputs"][0]
+        self.inputs: list[dict[str, Any]] = self.interface["inputs"]
+        self.outputs: list[dict[str, Any]] = self.interface["outputs"]
         self.executable: Path | None = None
 
     def build(self) -> None:
         """Compile the simulator, or find it in the cache."""
-        out_bytes = self.output["tdata_width"] // 8
+        ports = [
+            _macros("SOURCE", port_names("s_axis", len(self.inputs)), self.inputs),
+            _macros("SINK", port_names("m_axis", len(self.outputs)), self.outputs),
+        ]
         self.executable = verilate(
             read_filelist(self.folder / "filelist.f"),
             [sim_dir() / "harness.cpp"],
@@ -128,13 +140,13 @@ class RtlSimulator:
                 "+define+HWF_TAPS",
                 "-Wno-fatal",
                 "-CFLAGS",
-                f"-DHWF_OUT_BYTES={out_bytes}",
+                " ".join(ports),
             ],
         )
 
     def run(
         self,
-        codes: Codes,
+        codes: Stimuli,
         *,
         processes: int = 1,
         idle: int = 0,
@@ -145,8 +157,8 @@ class RtlSimulator:
 
         Parameters
         ----------
-        codes : ndarray of int64, shape (frames, ...shape)
-            Input codes.
+        codes : ndarray of int64, shape (frames, ...shape), or mapping of str to such arrays
+            Input codes, by input tensor where there is more than one.
         processes : int
             Simulators that run at the same time, each on consecutive frames.
         idle, stall : int
@@ -156,14 +168,19 @@ class RtlSimulator:
 
         Raises
         ------
+        UserError
+            When an input is missing, or inputs have different numbers of frames.
         VerificationError
             When the accelerator deadlocks.
         ToolError
             When the simulator fails.
         """
-        parts = [part for part in np.array_split(codes, processes) if part.shape[0]]
+        stimuli = self._by_tensor(codes)
+        split = {name: np.array_split(values, processes) for name, values in stimuli.items()}
+        parts = [dict(zip(split, part, strict=True)) for part in zip(*split.values(), strict=True)]
+        parts = [part for part in parts if _frames(part)]
 
-        def one(job: tuple[int, Codes]) -> tuple[Codes, dict[str, Any]]:
+        def one(job: tuple[int, dict[str, Codes]]) -> tuple[dict[str, Codes], dict[str, Any]]:
             index, part = job
             with tempfile.TemporaryDirectory(prefix="hwflow-sim-") as work:
                 return self._simulate(part, Path(work), idle, stall, seed + index, [])
@@ -173,12 +190,26 @@ class RtlSimulator:
         reports = [report for _, report in results]
         gaps = [gap for report in reports for gap in np.diff(report["last_out"]).tolist()]
         return RtlResult(
-            codes=np.concatenate([out for out, _ in results]),
+            outputs={name: np.concatenate([out[name] for out, _ in results]) for name in results[0][0]},
             latency_cycles=reports[0]["last_out"][0] - reports[0]["first_in"][0] + 1,
             ii_cycles=max(gaps) if gaps else None,
             cycles=sum(report["cycles"] for report in reports),
             seconds=sum(report["seconds"] for report in reports),
         )
+
+    def _by_tensor(self, codes: Stimuli) -> dict[str, Codes]:
+        """Codes of each input, in the ports' order."""
+        names = [port["tensor"] for port in self.inputs]
+        if not isinstance(codes, Mapping):
+            if len(names) != 1:
+                raise UserError(f"the design has the inputs {', '.join(names)}; give codes for each by name")
+            return {names[0]: codes}
+        if missing := [name for name in names if name not in codes]:
+            raise UserError(f"no codes given for input {missing[0]!r}")
+        stimuli = {name: codes[name] for name in names}
+        if len(counts := {len(values) for values in stimuli.values()}) != 1:
+            raise UserError(f"the inputs have different numbers of frames: {sorted(counts)}")
+        return stimuli
 
     def busy_rates(self) -> tuple[int, int]:
         """Shares of idle input and stalled output cycles, in 1/1000, that slow both ports to the design's own rate.
@@ -186,17 +217,19 @@ class RtlSimulator:
         Random stalls weigh most there: slower ports leave the accelerator waiting, faster ones never starve it.
         """
         bound = self.interface["ii_bound_cycles"]
-        ports = (self.input, self.output)
-        idle, stall = (max(0, 1000 - 1000 * port["beats_per_frame"] // bound) for port in ports)
+        beats = [max(port["beats_per_frame"] for port in ports) for ports in (self.inputs, self.outputs)]
+        idle, stall = (max(0, 1000 - 1000 * most // bound) for most in beats)
         return min(idle, 995), min(stall, 995)
 
-    def trace(self, codes: Codes) -> dict[str, Codes]:
+    def trace(self, codes: Stimuli, *, idle: int = 0, stall: int = 0, seed: int = 1) -> dict[str, Codes]:
         """Codes of every tensor, observed on the streams inside the accelerator.
 
         Parameters
         ----------
-        codes : ndarray of int64, shape (frames, ...shape)
-            Input codes.
+        codes : ndarray of int64, shape (frames, ...shape), or mapping of str to such arrays
+            Input codes, by input tensor where there is more than one.
+        idle, stall, seed : int
+            As of :meth:`run`.
 
         Returns
         -------
@@ -206,7 +239,8 @@ class RtlSimulator:
         with tempfile.TemporaryDirectory(prefix="hwflow-taps-") as work:
             folder = Path(work)
             drain = str(2 * self.interface["ii_bound_cycles"] + 1000)
-            self._simulate(codes, folder, 0, 0, 1, ["--drain", drain, f"+hwf_tap={folder}"])
+            more = ["--drain", drain, f"+hwf_tap={folder}"]
+            self._simulate(self._by_tensor(codes), folder, idle, stall, seed, more)
             tensors = {}
             for tap in self.interface["taps"]:
                 beat_bits = -(-tap["lanes"] * tap["lane_width"] // 32) * 32
@@ -215,16 +249,18 @@ class RtlSimulator:
             return tensors
 
     def _simulate(
-        self, codes: Codes, work: Path, idle: int, stall: int, seed: int, more: Sequence[str]
-    ) -> tuple[Codes, dict[str, Any]]:
+        self, codes: dict[str, Codes], work: Path, idle: int, stall: int, seed: int, more: Sequence[str]
+    ) -> tuple[dict[str, Codes], dict[str, Any]]:
         if self.executable is None:
             self.build()
-        (work / "in.bin").write_bytes(pack_beats(codes, self.input))
+        ports: list[str | Path] = []
+        for number, port in enumerate(self.inputs):
+            (work / f"in{number}.bin").write_bytes(pack_beats(codes[port["tensor"]], port))
+            ports += ["--in", work / f"in{number}.bin", "--in-beats", str(port["beats_per_frame"])]
+        for number, port in enumerate(self.outputs):
+            ports += ["--out", work / f"out{number}.bin", "--out-beats", str(port["beats_per_frame"])]
         argv: list[str | Path] = [
-            self.executable or "", "--in", work / "in.bin", "--out", work / "out.bin",
-            "--report", work / "report.json", "--frames", str(codes.shape[0]),
-            "--in-beats", str(self.input["beats_per_frame"]),
-            "--out-beats", str(self.output["beats_per_frame"]),
+            self.executable or "", *ports, "--report", work / "report.json", "--frames", str(_frames(codes)),
             "--idle", str(idle), "--stall", str(stall), "--seed", str(seed),
             "--timeout", str(max(100_000, _SILENCE * self.interface["ii_bound_cycles"])), *more,
         ]  # fmt: skip
@@ -237,9 +273,26 @@ class RtlSimulator:
                     f"see {self.log}; this is a fault of hwflow, please report the design",
                 ) from error
             raise
-        raw = (work / "out.bin").read_bytes()
         report = json.loads((work / "report.json").read_text())
-        return unpack_beats(raw, self.output, self.output["tdata_width"]), report
+        outputs = {
+            port["tensor"]: unpack_beats((work / f"out{number}.bin").read_bytes(), port, port["tdata_width"])
+            for number, port in enumerate(self.outputs)
+        }
+        return outputs, report
+
+
+def _macros(macro: str, prefixes: list[str], ports: list[dict[str, Any]]) -> str:
+    """The harness's list of ports on one side, as an option of the C++ compiler."""
+    sizes = (port["tdata_width"] // 8 for port in ports)
+    items = [
+        f"{macro}({i},{prefix},{size})" for i, (prefix, size) in enumerate(zip(prefixes, sizes, strict=True))
+    ]
+    return f"'-DHWF_{macro}S={','.join(items)}'"
+
+
+def _frames(codes: Mapping[str, Codes]) -> int:
+    """Number of frames."""
+    return len(next(iter(codes.values())))
 
 
 def cores() -> int:

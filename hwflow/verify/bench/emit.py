@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from hwflow.emit.rtl import port_names
 from hwflow.numerics.fixed import Codes
 from hwflow.verify.rtlsim import pack_beats
 
@@ -41,7 +42,8 @@ def write_bench(rtl: Path, folder: Path, inputs: Mapping[str, Codes], golden: Ma
     interface = json.loads((rtl / "interface.json").read_text())
     (folder / "vectors").mkdir(parents=True, exist_ok=True)
     prefixes = {
-        side: _prefixes(axis, interface[side]) for side, axis in (("inputs", "s_axis"), ("outputs", "m_axis"))
+        side: port_names(axis, len(interface[side]))
+        for side, axis in (("inputs", "s_axis"), ("outputs", "m_axis"))
     }
     for side, codes in (("inputs", inputs), ("outputs", golden)):
         for prefix, port in zip(prefixes[side], interface[side], strict=True):
@@ -68,11 +70,6 @@ def _preset(interface: dict[str, Any], prefixes: list[str]) -> str:
         lines += ["@200", f"-{tensor}", "@28", f"{top}.{name}_tvalid", f"{top}.{name}_tready"]
         lines += ["@22", f"{top}.{name}_tdata[{width - 1}:0]"]
     return "\n".join([*lines, ""])
-
-
-def _prefixes(axis: str, ports: list[dict[str, Any]]) -> list[str]:
-    """Names of the top module's streams."""
-    return [axis] if len(ports) == 1 else [f"{axis}_{i}" for i in range(len(ports))]
 
 
 def _hex(codes: Codes, port: dict[str, Any]) -> str:
