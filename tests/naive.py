@@ -75,6 +75,8 @@ def exact(node: QuantNode, inputs: list[Tensor], shapes: list[tuple[int, ...]]) 
         return {i: max(x[i], Fraction(0)) if node.attrs["function"] == "relu" else x[i] for i in indices}
     if node.op == "prelu":
         return {i: x[i] if x[i] >= 0 else params["slope"][i[-1],] * x[i] for i in indices}
+    if node.op == "affine":
+        return {i: params["scale"][i[-1],] * x[i] + params["bias"][i[-1],] for i in indices}
     if node.op == "add":
         return {i: x[i] + inputs[1][i] for i in indices}
     if node.op == "reshape":
@@ -84,18 +86,20 @@ def exact(node: QuantNode, inputs: list[Tensor], shapes: list[tuple[int, ...]]) 
 
 def _window_sum(node: QuantNode, x: Tensor, params: dict[str, Tensor], index: tuple[int, ...]) -> Fraction:
     at: dict[str, Any] = dict(node.attrs)
-    oy, ox, o = index
+    (oy, ox), o = (0, *index)[-3:-1], index[-1]
+    multiplier = node.shape[-1] // (1 + max(i[-1] for i in x))
     total = params["bias"][o,]
     for (ky, kx, *rest), weight in params["weight"].items():
         iy = oy * at["stride_h"] + ky - at["pad_top"]
         ix = ox * at["stride_w"] + kx - at["pad_left"]
         if not (0 <= iy < at["in_h"] and 0 <= ix < at["in_w"]):
             continue
+        pixel = (iy, ix)[3 - len(index) :]  # one row has no number
         if node.op == "depthwise_conv2d":
             if rest[0] == o:
-                total += weight * x[iy, ix, o]
+                total += weight * x[(*pixel, o // multiplier)]
         elif rest[1] == o:
-            total += weight * x[iy, ix, rest[0]]
+            total += weight * x[(*pixel, rest[0])]
     return total
 
 

@@ -57,12 +57,10 @@ def converted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Any]:
     """The small CNN as a user of hls4ml converts it, and the same through hls4ml's own C++."""
     import hls4ml
 
-    from hwflow.frontends.hls4ml_ext import register_keras_handlers
     from hwflow.frontends.keras_hls4ml import convert
 
     model = _network()
     folder = tmp_path_factory.mktemp("backend")
-    register_keras_handlers()  # PReLU with shared axes
     config = hls4ml.utils.config_from_keras_model(model, granularity="name", backend="Hwflow")
     config["LayerName"]["pixels"]["Precision"]["result"] = "fixed<8,1>"
     config["LayerName"]["c1"]["ReuseFactor"] = 27

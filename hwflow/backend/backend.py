@@ -12,7 +12,7 @@ from hls4ml.model.optimizer import model_optimizer
 
 from hwflow.backend.runtime import RtlRuntime
 from hwflow.backend.writer import RTL_FOLDER
-from hwflow.frontends.hls4ml_ext import EXACT_FLOW, register_extensions, register_keras_handlers
+from hwflow.frontends.hls4ml_ext import EXACT_FLOW, register_extensions
 from hwflow.tools.verilator import read_filelist
 from hwflow.tools.yosys import synthesize
 
@@ -62,7 +62,6 @@ class HwflowBackend(FPGABackend):  # type: ignore[misc]
         io_type : str
             ``io_stream`` or ``io_parallel``; the RTL streams in both cases.
         """
-        register_keras_handlers()  # hls4ml has no place for this while it loads its plugins
         return {
             "Part": part or "xc7z045ffg900-2",
             "ClockPeriod": clock_period or 5,

@@ -44,37 +44,53 @@ MAX_RESULT_BITS = 53
 """Widest result: what a double, csim's border type, holds exactly."""
 
 
-def set_exact_types(model: ModelGraph) -> None:
-    """Set all types, reuse factors and strategies of a freshly parsed graph.
-
-    Parameters
-    ----------
-    model : ModelGraph
-        Graph before any of hls4ml's passes ran; changed in place, its configuration too, so that nodes that
-        later passes create anew under the same name get the same types.
+def check_layer_config(model: ModelGraph) -> bool:
+    """Check the configuration against the layers of a freshly parsed graph; the pass that does not run twice.
 
     Raises
     ------
     UnsupportedLayerError
         With all layers that have no rule.
     ConfigError
-        With all wrong keys, or all layers whose types or reuse factors cannot be had.
+        With all wrong keys.
     """
     nodes = list(model.graph.values())
-    specs = [op_for_hls4ml(node.class_name) for node in nodes]
-    strange = [node for node, spec in zip(nodes, specs, strict=True) if spec is None]
+    strange = [node for node in nodes if op_for_hls4ml(_split_class(node)) is None]
     if strange:
         raise UnsupportedLayerError(
             [f"{node.name} ({node.class_name}): no hardware for this layer type" for node in strange],
             "`hwflow check` lists what is supported",
         )
     config = model.config.config["HLSConfig"]
-    layers = [_LayerTypes(node, config) for node in nodes]
-    check_config(config, [layer.info for layer in layers])
+    check_config(config, [layer_info(node.name, type(node), node.attributes) for node in nodes])
+    return True
+
+
+def _split_class(node: Layer) -> str:
+    """The class of the layers that a separable convolution is split into, or the layer's own."""
+    return str(node.class_name).replace("Separable", "Depthwise")
+
+
+def set_exact_types(model: ModelGraph) -> bool:
+    """Set all types, reuse factors and strategies of a freshly parsed graph.
+
+    Parameters
+    ----------
+    model : ModelGraph
+        Graph before hls4ml's own passes ran; changed in place, its configuration too, so that nodes that
+        later passes create anew under the same name get the same types.
+
+    Raises
+    ------
+    ConfigError
+        With all layers whose types or reuse factors cannot be had.
+    """
+    config = model.config.config["HLSConfig"]
+    layers = [_LayerTypes(node, config) for node in model.graph.values()]
     problems = [
         problem
-        for layer, spec in zip(layers, specs, strict=True)
-        if spec is not None and (problem := _problem_of(layer, spec))
+        for layer in layers
+        if (spec := op_for_hls4ml(layer.node.class_name)) and (problem := _problem_of(layer, spec))
     ]
     if problems:
         raise ConfigError(
@@ -82,6 +98,7 @@ def set_exact_types(model: ModelGraph) -> None:
             + "".join(f"\n  - {problem}" for problem in problems),
             "change the keys of these layers under HLSConfig, or their quantizers",
         )
+    return True
 
 
 def _problem_of(layer: _LayerTypes, spec: OpSpec) -> str:
@@ -243,7 +260,9 @@ class _LayerTypes:
         """Check the reuse factor and set what hls4ml reads: reuse factor and strategy."""
         if legal is None:
             return
-        factor = int(setting(self.config, self.info, "ReuseFactor") or 1)
+        # A separable convolution may name the factors of its two halves.
+        half = "Depthwise" if self.node.class_name.startswith("Depthwise") else "Pointwise"
+        factor = int(setting(self.config, self.info, "ReuseFactor", f"{half}ReuseFactor") or 1)
         if factor not in legal:
             raise UserError(f"ReuseFactor {factor} is not legal; legal are {show_legal(legal, factor)}")
         hls_config, key = self.node.model.config, self.node.name.lower()
@@ -266,7 +285,7 @@ class _LayerTypes:
         products = (
             node.get_attr("n_chan", 0) * node.get_attr("filt_height", 1) * node.get_attr("filt_width", 1)
         )
-        if node.class_name == "DepthwiseConv2D" or (node.class_name == "Conv2D" and factor > products):
+        if node.class_name.startswith("Depthwise") or ("Conv" in node.class_name and factor > products):
             logger.info(
                 "%s: hls4ml has no correct %s C++ for this reuse factor; taking latency", node.name, asked
             )

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from hwflow.frontends.exact_types import set_exact_types
+from hwflow.frontends.exact_types import check_layer_config, set_exact_types
 from hwflow.ops.registry import ops
 from hwflow.ops.reuse import legal_reuse_factors
 
@@ -27,20 +27,26 @@ def register_extensions() -> None:
     """Register the layers that operations add to hls4ml, their C++ templates, and the exact-types flow, once.
 
     Safe while hls4ml is still being imported, which is when it loads backend plugins. An operation that adds
-    something has a module ``hls`` with ``LAYERS`` (hls4ml layer classes), ``TEMPLATES`` (template classes),
-    ``HEADERS`` (C++ files beside it) and ``KERAS_HANDLERS`` (by Keras class).
+    something has a module ``hls`` with any of ``LAYERS`` (hls4ml layer classes), ``TEMPLATES`` (template
+    classes), ``HEADERS`` (C++ files beside it), ``KERAS_HANDLERS`` (by Keras class), ``BEFORE_TYPES`` and
+    ``AFTER_TYPES`` (passes that rewrite the graph before and after its types are made exact).
     """
     from hls4ml.model.flow.flow import flow_map, register_flow
     from hls4ml.model.layers import layer_map, register_layer
     from hls4ml.model.optimizer import ModelOptimizerPass, register_pass
 
-    for extension in _extensions():
-        for layer in extension.LAYERS:
-            if layer.__name__ not in layer_map:
-                register_layer(layer.__name__, layer)
+    for layer in _added("LAYERS"):
+        if layer.__name__ not in layer_map:
+            register_layer(layer.__name__, layer)
     if EXACT_FLOW not in flow_map:
-        register_pass(EXACT_FLOW, ModelOptimizerPass(EXACT_FLOW, set_exact_types))
-        register_flow(EXACT_FLOW, [EXACT_FLOW])
+        whole = {"hwflow_check": check_layer_config, EXACT_FLOW: set_exact_types}
+        for name, function in whole.items():
+            register_pass(name, ModelOptimizerPass(name, function))
+        before, after = _added("BEFORE_TYPES"), _added("AFTER_TYPES")
+        for rewrite in (*before, *after):
+            register_pass(rewrite.__name__, rewrite)
+        names = [[rewrite.__name__ for rewrite in rewrites] for rewrites in (before, after)]
+        register_flow(EXACT_FLOW, ["hwflow_check", *names[0], EXACT_FLOW, *names[1]])
     for backend in ("Vivado", "Vitis"):
         register_templates(backend)
 
@@ -48,13 +54,13 @@ def register_extensions() -> None:
 def register_keras_handlers() -> None:
     """Let hls4ml's Keras converter make the layers that operations add.
 
-    To be called after ``import hls4ml`` is through and before a model is parsed: by a backend, in
-    ``create_initial_config``. A handler replaces hls4ml's own and hands back to it what it does not know.
+    To be called after ``import hls4ml`` is through and before a model is parsed: when the backend is handed
+    out. A handler replaces hls4ml's own and hands back to it what it does not know.
     """
     from hls4ml.converters.keras_v2_to_hls import get_layer_handlers
 
     for extension in _extensions():
-        get_layer_handlers().update(extension.KERAS_HANDLERS)
+        get_layer_handlers().update(getattr(extension, "KERAS_HANDLERS", {}))
 
 
 def register_templates(backend_name: str) -> None:
@@ -64,11 +70,11 @@ def register_templates(backend_name: str) -> None:
 
     backend = get_backend(backend_name)
     known = get_backend_passes(backend.name)
+    for template in _added("TEMPLATES"):
+        if f"{backend.name.lower()}:{template().get_name()}" not in known:
+            backend.register_template(template)
     for extension in _extensions():
-        for template in extension.TEMPLATES:
-            if f"{backend.name.lower()}:{template().get_name()}" not in known:
-                backend.register_template(template)
-        for header in extension.HEADERS:
+        for header in getattr(extension, "HEADERS", ()):
             backend.register_source(Path(str(extension.__file__)).parent / header)
 
 
@@ -77,6 +83,11 @@ def _extensions() -> tuple[ModuleType, ...]:
     """The ``hls`` modules of the operations that have one."""
     packages = dict.fromkeys(type(spec).__module__ for spec in ops().values())
     return tuple(import_module(f"{package}.hls") for package in packages if find_spec(f"{package}.hls"))
+
+
+def _added(kind: str) -> list[Any]:
+    """What all operations add of a kind."""
+    return [added for extension in _extensions() for added in getattr(extension, kind, ())]
 
 
 @contextmanager

@@ -119,11 +119,15 @@ def _section_values(values: Mapping[str, Any], types: Sequence[str], where: str)
     return problems
 
 
-def setting(config: Mapping[str, Any], layer: LayerInfo, key: str) -> Any:
-    """The value of a key for a layer: ``LayerName`` over ``LayerType`` over ``Model``, or None."""
+def setting(config: Mapping[str, Any], layer: LayerInfo, *keys: str) -> Any:
+    """The value of a key for a layer: ``LayerName`` over ``LayerType`` over ``Model``, or None.
+
+    Of several keys the first that an entry has holds.
+    """
     for values in (*_entries(config, layer), config.get("Model")):
-        if isinstance(values, Mapping) and values.get(key) is not None:
-            return values[key]
+        for key in keys:
+            if isinstance(values, Mapping) and values.get(key) is not None:
+                return values[key]
     return None
 
 

@@ -11,10 +11,11 @@ from importlib.util import find_spec
 
 from hwflow.emit.narrow import narrow
 from hwflow.errors import UnsupportedLayerError
-from hwflow.ir.graph import QuantGraph, QuantNode
+from hwflow.ir.graph import QuantGraph, QuantNode, QuantParam
 from hwflow.mcu.planner import Plan, Task, plan
 from hwflow.numerics.fixed import FixedType, Overflow
 from hwflow.ops.base import Interval, Window
+from hwflow.ops.matvec import spread
 from hwflow.ops.mcukit import (
     I64,
     Form,
@@ -132,7 +133,21 @@ def lower(graph: QuantGraph) -> Program:
     ]
     if missing:
         raise UnsupportedLayerError(missing, f"the C form knows {', '.join(emittable())}")
-    return _Builder(narrow(graph)).program()
+    return _Builder(narrow(_without_multipliers(graph))).program()
+
+
+def _without_multipliers(graph: QuantGraph) -> QuantGraph:
+    """Depthwise layers with several filters a channel as convolutions with zeros between the channels."""
+    nodes = graph.by_name()
+
+    def plain(node: QuantNode) -> QuantNode:
+        if node.op != "depthwise_conv2d" or node.channels == nodes[node.inputs[0]].channels:
+            return node
+        weight, channels = node.params["weight"], nodes[node.inputs[0]].channels
+        kernel = spread(weight.codes.reshape(*weight.codes.shape[:2], channels, -1))
+        return replace(node, op="conv2d", params={**node.params, "weight": QuantParam(kernel, weight.type)})
+
+    return replace(graph, nodes=tuple(plain(node) for node in graph))
 
 
 def _reasons(node: QuantNode) -> list[str]:

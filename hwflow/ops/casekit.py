@@ -47,9 +47,9 @@ def _pair(value: Pair) -> tuple[int, int]:
 
 
 def window_attrs(source: QuantNode, kernel: Pair, stride: Pair = 1, *, same: bool = True) -> dict[str, int]:
-    """Window attributes under Keras' ``same`` or ``valid`` padding."""
+    """Window attributes under Keras' ``same`` or ``valid`` padding; of a row (width, channels) in one dimension."""
     attrs: dict[str, int] = {}
-    sizes, kernels, strides = source.shape[:2], _pair(kernel), _pair(stride)
+    sizes, kernels, strides = (1, *source.shape)[-3:-1], _pair(kernel), _pair(stride)
     for axis, pad, size, taps, step in zip("hw", ("top", "left"), sizes, kernels, strides, strict=True):
         out = -(-size // step) if same else (size - taps) // step + 1
         before = max((out - 1) * step + taps - size, 0) // 2 if same else 0
@@ -73,7 +73,7 @@ def conv2d(
     """A convolution with random parameters."""
     kernel = (attrs["kernel_h"], attrs["kernel_w"], source.channels, channels)
     params = {"weight": random_param(rng, kernel, weight), "bias": random_param(rng, (channels,), bias)}
-    shape = (attrs["out_h"], attrs["out_w"], channels)
+    shape = (*(attrs["out_h"], attrs["out_w"])[3 - len(source.shape) :], channels)
     return QuantNode(name, "conv2d", (source.name,), shape, cast, attrs, params, reuse)
 
 
@@ -86,13 +86,14 @@ def depthwise_conv2d(
     weight: FixedType,
     bias: FixedType,
     reuse: int,
+    multiplier: int = 1,
     name: str = "y",
 ) -> QuantNode:
     """A depthwise convolution with random parameters."""
-    channels = source.channels
+    channels = source.channels * multiplier
     kernel = (attrs["kernel_h"], attrs["kernel_w"], channels)
     params = {"weight": random_param(rng, kernel, weight), "bias": random_param(rng, (channels,), bias)}
-    shape = (attrs["out_h"], attrs["out_w"], channels)
+    shape = (*(attrs["out_h"], attrs["out_w"])[3 - len(source.shape) :], channels)
     return QuantNode(name, "depthwise_conv2d", (source.name,), shape, cast, attrs, params, reuse)
 
 
@@ -126,6 +127,21 @@ def prelu(
     """A parametric rectifier with random slopes."""
     params = {"slope": random_param(rng, (source.channels,), slope)}
     return QuantNode(name, "prelu", (source.name,), source.shape, cast, {}, params)
+
+
+def affine(
+    rng: np.random.Generator,
+    source: QuantNode,
+    cast: Cast,
+    *,
+    scale: FixedType,
+    bias: FixedType,
+    name: str = "y",
+) -> QuantNode:
+    """A random scale and offset a channel."""
+    shape = (source.channels,)
+    params = {"scale": random_param(rng, shape, scale), "bias": random_param(rng, shape, bias)}
+    return QuantNode(name, "affine", (source.name,), source.shape, cast, {}, params)
 
 
 def add(a: QuantNode, b: QuantNode, cast: Cast, name: str = "y") -> QuantNode:

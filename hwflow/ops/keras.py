@@ -17,24 +17,27 @@ _ALPHA_REMEDY = "use alpha=1 or alpha='auto_po2'"
 
 
 def check_weights(layer: Any, has_precision: bool) -> Iterator[tuple[str, str]]:
-    """Kernel, bias and built-in activation of a layer with weights."""
-    kernel = "depthwise" if hasattr(layer, "depthwise_kernel") else "kernel"
-    quantizer = getattr(layer, f"{kernel}_quantizer_internal", None)
-    if quantizer is None:
-        if not has_precision:
-            yield "its weights are not quantized", _FLOAT_REMEDY
-    else:
-        weights = layer.depthwise_kernel if kernel == "depthwise" else layer.kernel
-        if constant_type(_quantized(quantizer, weights), None) is None:
+    """Kernels, bias and built-in activation of a layer with weights."""
+    folded = hasattr(layer, "get_folded_weights")  # the batch normalization within the layer is in these
+    kernels = [name for name in ("kernel", "depthwise_kernel", "pointwise_kernel") if hasattr(layer, name)]
+    values = dict(zip((kernels[0], "bias"), layer.get_folded_weights(), strict=True)) if folded else {}
+    for name in kernels:
+        quantizer = getattr(layer, f"{name.removesuffix('_kernel')}_quantizer_internal", None)
+        if quantizer is None:
+            if not has_precision:
+                what = name.replace("kernel", "weights").replace("_", " ")
+                yield f"its {what} are not quantized", _FLOAT_REMEDY
+        elif constant_type(_quantized(quantizer, values.get(name, getattr(layer, name))), None) is None:
             yield (
                 f"the scale of its {type(quantizer).__name__} weights is no power of two (alpha="
                 f"{_alpha(quantizer)}), so that they fit no type of {MAX_WEIGHT_BITS} bits",
                 _ALPHA_REMEDY,
             )
-    if layer.use_bias:
+    if layer.use_bias or folded:
         quantizer = getattr(layer, "bias_quantizer_internal", None)
-        values = layer.bias.numpy() if quantizer is None else _quantized(quantizer, layer.bias)
-        if narrowest_type(values, MAX_WEIGHT_BITS) is None and (quantizer is not None or not has_precision):
+        bias = values.get("bias", layer.bias)
+        codes = np.asarray(bias) if quantizer is None else _quantized(quantizer, bias)
+        if narrowest_type(codes, MAX_WEIGHT_BITS) is None and (quantizer is not None or not has_precision):
             yield "its biases lie on no fixed-point grid", "quantize them, for example with quantized_bits"
     yield from check_function(layer.activation)
 
@@ -70,5 +73,5 @@ def check_geometry(layer: Any) -> Iterator[tuple[str, str]]:
         yield f"dilation_rate {tuple(layer.dilation_rate)}", "only 1 is supported"
     if layer.data_format != "channels_last":
         yield f"data_format {layer.data_format}", "use channels_last"
-    if layer.padding not in ("same", "valid"):
-        yield f"padding {layer.padding!r}", "use 'same' or 'valid'"
+    if layer.padding not in ("same", "valid", "causal"):
+        yield f"padding {layer.padding!r}", "use 'same' or 'valid', or 'causal' in one dimension"

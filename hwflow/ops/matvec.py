@@ -63,7 +63,7 @@ def windows(x: Codes, window: Window) -> Codes:
 
     Parameters
     ----------
-    x : ndarray, shape (n, in_h, in_w, c)
+    x : ndarray, shape (n, in_h, in_w, c), or (n, in_w, c) where there is one row
         Frames.
     window : Window
         Geometry.
@@ -75,12 +75,35 @@ def windows(x: Codes, window: Window) -> Codes:
     """
     bottom = max(0, (window.out_h - 1) * window.stride_h + window.kernel_h - window.pad_top - window.in_h)
     right = max(0, (window.out_w - 1) * window.stride_w + window.kernel_w - window.pad_left - window.in_w)
+    x = x.reshape(x.shape[0], window.in_h, window.in_w, x.shape[-1])
     padded = np.pad(x, ((0, 0), (window.pad_top, bottom), (window.pad_left, right), (0, 0)))
     shape = (window.kernel_h, window.kernel_w)
     view: Codes = sliding_window_view(padded, shape, axis=(1, 2))  # type: ignore[call-overload] # numpy < 2
     strided = view[:, :: window.stride_h, :: window.stride_w]
     result: Codes = strided[:, : window.out_h, : window.out_w]
     return result
+
+
+def spread(kernel: NDArray[Any]) -> NDArray[Any]:
+    """Kernel of the convolution that equals a depthwise one: zeros between the channels.
+
+    Parameters
+    ----------
+    kernel : ndarray, shape (..., channels, multiplier)
+        Depthwise kernel.
+
+    Returns
+    -------
+    ndarray, shape (..., channels, channels * multiplier)
+
+    Examples
+    --------
+    >>> spread(np.array([[1, 2], [3, 4]])).tolist()
+    [[1, 2, 0, 0], [0, 0, 3, 4]]
+    """
+    *taps, channels, multiplier = kernel.shape
+    blocks = kernel[..., None, :] * np.eye(channels, dtype=kernel.dtype)[:, :, None]
+    return blocks.reshape(*taps, channels, channels * multiplier)
 
 
 def accumulator(matrix: Codes, x: Interval) -> tuple[Codes, Codes]:

@@ -8,6 +8,7 @@ from functools import cache
 from hwflow.errors import InternalError
 from hwflow.ops.activation import ActivationOp
 from hwflow.ops.add import AddOp
+from hwflow.ops.affine import AffineOp
 from hwflow.ops.base import OpSpec
 from hwflow.ops.conv2d import Conv2dOp
 from hwflow.ops.dense import DenseOp
@@ -24,6 +25,7 @@ _SPECS: tuple[type[OpSpec], ...] = (
     ActivationOp,
     PreluOp,
     AddOp,
+    AffineOp,
     ReshapeOp,
 )
 

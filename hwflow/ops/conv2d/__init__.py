@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""2-D convolution, pointwise included."""
+"""1-D and 2-D convolution, pointwise included; a 1-D one has one row."""
 
 from __future__ import annotations
 
@@ -37,18 +37,29 @@ from hwflow.ops.matvec import (
 )
 from hwflow.ops.reuse import legal_reuse_factors
 
-WINDOW_ATTRS = {
-    "in_h": "in_height",
-    "in_w": "in_width",
-    "out_h": "out_height",
-    "out_w": "out_width",
-    "kernel_h": "filt_height",
-    "kernel_w": "filt_width",
-    "stride_h": "stride_height",
-    "stride_w": "stride_width",
-    "pad_top": "pad_top",
-    "pad_left": "pad_left",
+# Attributes of the window here and in hls4ml; what a 1-D layer, whose frame is one row, has in their place.
+_WINDOW_ATTRS = {
+    "in_h": ("in_height", 1),
+    "in_w": ("in_width", None),
+    "out_h": ("out_height", 1),
+    "out_w": ("out_width", None),
+    "kernel_h": ("filt_height", 1),
+    "kernel_w": ("filt_width", None),
+    "stride_h": ("stride_height", 1),
+    "stride_w": ("stride_width", None),
+    "pad_top": ("pad_top", 0),
+    "pad_left": ("pad_left", 0),
 }
+
+
+def window_attrs(layer: Any) -> dict[str, int]:
+    """Window attributes of an hls4ml layer."""
+    return {ours: int(layer.get_attr(theirs, default)) for ours, (theirs, default) in _WINDOW_ATTRS.items()}
+
+
+def positions(layer: Any) -> int:
+    """Kernel positions of an hls4ml layer."""
+    return int(layer.get_attr("filt_height", 1)) * int(layer.get_attr("filt_width"))
 
 
 def _check_conv(layer: Any, has_precision: bool) -> Iterator[tuple[str, str]]:
@@ -58,28 +69,39 @@ def _check_conv(layer: Any, has_precision: bool) -> Iterator[tuple[str, str]]:
     yield from check_weights(layer, has_precision)
 
 
+def _check_separable(layer: Any, has_precision: bool) -> Iterator[tuple[str, str]]:
+    yield from check_geometry(layer)
+    yield from check_weights(layer, has_precision)
+
+
 class Conv2dOp(OpSpec):
     """``y[o] = cast(bias[o] + sum w[ky, kx, c, o] * x[oy*s + ky - pad, ox*s + kx - pad, c])``.
+
+    The tensors of a 1-D convolution keep their shape (width, channels).
 
     Parameters of the node: ``weight`` (kernel_h, kernel_w, in_channels, out_channels) and ``bias``
     (out_channels,).
     """
 
     name: ClassVar[str] = "conv2d"
-    hls4ml_classes: ClassVar[tuple[str, ...]] = ("Conv2D", "PointwiseConv2D")
+    hls4ml_classes: ClassVar[tuple[str, ...]] = ("Conv1D", "Conv2D", "PointwiseConv1D", "PointwiseConv2D")
     modules: ClassVar[tuple[str, ...]] = ("hwf_conv2d", *MATVEC_MODULES)
 
-    keras: ClassVar[Mapping[str, KerasCheck]] = {"Conv2D": _check_conv, "QConv2D": _check_conv}
+    keras: ClassVar[Mapping[str, KerasCheck]] = {
+        **dict.fromkeys(("Conv1D", "QConv1D", "Conv2D", "QConv2D", "QConv2DBatchnorm"), _check_conv),
+        **dict.fromkeys(
+            ("SeparableConv1D", "QSeparableConv1D", "SeparableConv2D", "QSeparableConv2D"), _check_separable
+        ),
+    }
 
     def types(self, layer: LayerTypes) -> Cast:
         return weighted_types(layer, "weight")
 
     def legal_reuse(self, layer: Any) -> list[int]:
-        positions = layer.get_attr("filt_height") * layer.get_attr("filt_width")
-        return legal_reuse_factors(positions * layer.get_attr("n_chan"), layer.get_attr("n_filt"))
+        return legal_reuse_factors(positions(layer) * layer.get_attr("n_chan"), layer.get_attr("n_filt"))
 
     def lower(self, layer: Any, name: str, inputs: Sequence[QuantNode]) -> QuantNode:
-        attrs = {ours: int(layer.get_attr(theirs, 0)) for ours, theirs in WINDOW_ATTRS.items()}
+        attrs = window_attrs(layer)
         shape = output_shape(layer)
         kernel = (attrs["kernel_h"], attrs["kernel_w"], inputs[0].channels, shape[-1])
         params = {"weight": parameter(layer, "weight", kernel), "bias": bias_or_zero(layer, shape[-1])}

@@ -20,7 +20,7 @@ def cases() -> tuple[Case, ...]:
 
     def case(
         name: str,
-        shape: tuple[int, int, int],
+        shape: tuple[int, ...],
         channels: int,
         kernel: Pair,
         reuse: int,
@@ -67,6 +67,11 @@ def cases() -> tuple[Case, ...]:
         case("rectangle", (6, 9, 2), 3, (3, 1), 6, stride=(1, 2)),
         case("one-pixel", (1, 1, 4), 4, 3, 9),
         case("two-pixels", (2, 2, 2), 2, 3, 36),
+        # One dimension.
+        case("row", (9, 3), 4, (1, 3), 9),
+        case("row-s2", (10, 4), 3, (1, 2), 8, stride=(1, 2), same=False),
+        case("row-parallel", (7, 2), 3, (1, 3), 3),
+        case("row-point", (6, 4), 5, 1, 4),
         # Channels and number formats.
         case("odd-channels", (4, 5, 5), 7, 3, 9),
         case("odd-channels-rf315", (2, 3, 5), 7, 3, 315),

@@ -26,13 +26,15 @@ from hwflow.ops.reuse import legal_reuse_factors
 
 
 def _check_dense(layer: Any, has_precision: bool) -> Iterator[tuple[str, str]]:
-    if len(layer.input_shape) != 2:
-        yield f"input of shape {tuple(layer.input_shape[1:])}", "flatten it first"
+    if len(layer.input_shape) > 4:
+        yield f"input of shape {tuple(layer.input_shape[1:])}", "merge axes with Reshape: three at most"
     yield from check_weights(layer, has_precision)
 
 
 class DenseOp(OpSpec):
     """``y[o] = cast(bias[o] + sum_i w[i, o] * x[i])``.
+
+    On tensors with more axes the layer is a convolution of one pixel.
 
     Parameters of the node: ``weight`` (n_in, n_out), ``bias`` (n_out,).
     """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Depthwise 2-D convolution with one filter a channel."""
+"""Depthwise 1-D and 2-D convolution: as many filters a channel as the depth multiplier says."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from hwflow.ops.base import (
     depthwise_folding,
     lanes_for,
 )
-from hwflow.ops.conv2d import WINDOW_ATTRS, check_parallel, window_parameters
+from hwflow.ops.conv2d import check_parallel, positions, window_attrs, window_parameters
 from hwflow.ops.frontend import KerasCheck, LayerTypes
 from hwflow.ops.keras import check_geometry, check_weights
 from hwflow.ops.lowering import bias_or_zero, output_shape, parameter, result_cast, reuse_factor
@@ -39,36 +39,34 @@ from hwflow.ops.reuse import legal_depthwise_reuse_factors
 
 def _check_depthwise(layer: Any, has_precision: bool) -> Iterator[tuple[str, str]]:
     yield from check_geometry(layer)
-    if layer.depth_multiplier != 1:
-        yield f"depth_multiplier {layer.depth_multiplier}", "only 1 is supported"
     yield from check_weights(layer, has_precision)
 
 
 class DepthwiseConv2dOp(OpSpec):
-    """``y[c] = cast(bias[c] + sum w[ky, kx, c] * x[oy*s + ky - pad, ox*s + kx - pad, c])``.
+    """``y[o] = cast(bias[o] + sum w[ky, kx, o] * x[oy*s + ky - pad, ox*s + kx - pad, o // m])``.
 
-    Parameters of the node: ``weight`` (kernel_h, kernel_w, channels), ``bias`` (channels,). The reuse factor
-    divides kernel_h * kernel_w * channels, the products of one output pixel.
+    ``m`` is the depth multiplier, output channels over input channels. Parameters of the node: ``weight``
+    (kernel_h, kernel_w, channels), ``bias`` (channels,). The reuse factor divides kernel positions * input
+    channels; the ``m`` filters of a channel are computed together.
     """
 
     name: ClassVar[str] = "depthwise_conv2d"
-    hls4ml_classes: ClassVar[tuple[str, ...]] = ("DepthwiseConv2D",)
+    hls4ml_classes: ClassVar[tuple[str, ...]] = ("DepthwiseConv1D", "DepthwiseConv2D")
     modules: ClassVar[tuple[str, ...]] = ("hwf_depthwise_conv2d", *MATVEC_MODULES)
 
-    keras: ClassVar[Mapping[str, KerasCheck]] = {
-        "DepthwiseConv2D": _check_depthwise,
-        "QDepthwiseConv2D": _check_depthwise,
-    }
+    keras: ClassVar[Mapping[str, KerasCheck]] = dict.fromkeys(
+        ("DepthwiseConv1D", "DepthwiseConv2D", "QDepthwiseConv2D", "QDepthwiseConv2DBatchnorm"),
+        _check_depthwise,
+    )
 
     def types(self, layer: LayerTypes) -> Cast:
         return weighted_types(layer, "depthwise")
 
     def legal_reuse(self, layer: Any) -> list[int]:
-        positions = layer.get_attr("filt_height") * layer.get_attr("filt_width")
-        return legal_depthwise_reuse_factors(positions, layer.get_attr("n_chan"))
+        return legal_depthwise_reuse_factors(positions(layer), layer.get_attr("n_chan"))
 
     def lower(self, layer: Any, name: str, inputs: Sequence[QuantNode]) -> QuantNode:
-        attrs = {ours: int(layer.get_attr(theirs, 0)) for ours, theirs in WINDOW_ATTRS.items()}
+        attrs = window_attrs(layer)
         shape = output_shape(layer)
         kernel = (attrs["kernel_h"], attrs["kernel_w"], shape[-1])
         params = {"weight": parameter(layer, "weight", kernel), "bias": bias_or_zero(layer, shape[-1])}
@@ -80,6 +78,8 @@ class DepthwiseConv2dOp(OpSpec):
         return node.params["weight"].codes.reshape(-1, node.channels)
 
     def _accumulator(self, node: QuantNode, x: Interval) -> tuple[Codes, Codes]:
+        multiplier = node.channels // x.low.size
+        x = Interval(np.repeat(x.low, multiplier), np.repeat(x.high, multiplier), x.frac)
         return accumulator(self._matrix(node), x)
 
     def interval(self, node: QuantNode, inputs: Sequence[Interval]) -> Interval:
@@ -88,19 +88,20 @@ class DepthwiseConv2dOp(OpSpec):
 
     def exact(self, node: QuantNode, inputs: Sequence[tuple[Codes, FixedType]]) -> tuple[Codes, int]:
         codes, x_type = inputs[0]
-        view = windows(codes, Window.of(node))
+        view = windows(np.repeat(codes, node.channels // codes.shape[-1], axis=-1), Window.of(node))
         weight = node.params["weight"].codes
         acc = np.zeros((codes.shape[0], *node.shape), dtype=np.int64)
         for ky in range(weight.shape[0]):
             for kx in range(weight.shape[1]):
-                acc += view[..., ky, kx] * weight[ky, kx]
+                acc += (view[..., ky, kx] * weight[ky, kx]).reshape(acc.shape)
         return add_bias(acc, x_type.frac + node.params["weight"].type.frac, node.params["bias"])
 
     def folding(self, node: QuantNode, inputs: Sequence[QuantNode], lanes: Sequence[int]) -> Folding:
-        kernel, channels = self._matrix(node).shape
-        pe, simd = depthwise_folding(kernel, channels, node.reuse_factor)
+        kernel, channels = len(self._matrix(node)), inputs[0].channels
+        lanes_in, simd = depthwise_folding(kernel, channels, node.reuse_factor)
+        pe = lanes_in * (node.channels // channels)
         return Folding(
-            in_lanes=(pe if simd == 1 else channels,),
+            in_lanes=(lanes_in if simd == 1 else channels,),
             out_lanes=lanes_for(pe, kernel // simd),
             cycles=node.reuse_factor,
             pe=pe,
@@ -114,8 +115,8 @@ class DepthwiseConv2dOp(OpSpec):
         return (Window.of(node).access(),)
 
     def check(self, node: QuantNode, inputs: Sequence[QuantNode]) -> list[str]:
-        kernel, channels = self._matrix(node).shape
-        return check_parallel(node, depthwise_folding(kernel, channels, node.reuse_factor)[1] > 1)
+        simd = depthwise_folding(len(self._matrix(node)), inputs[0].channels, node.reuse_factor)[1]
+        return check_parallel(node, simd > 1)
 
     def instance(
         self,
@@ -134,7 +135,11 @@ class DepthwiseConv2dOp(OpSpec):
             .reshape(-1, folding.pe * folding.simd)
         )
         acc = self._accumulator(node, ranges[0])
-        parameters: dict[str, int | Memory] = {"C": channels, "Simd": folding.simd}
+        parameters: dict[str, int | Memory] = {
+            "C": inputs[0].channels,
+            "Multiplier": channels // inputs[0].channels,
+            "Simd": folding.simd,
+        }
         parameters |= window_parameters(node, pixels)
         return Instance(
             "hwf_depthwise_conv2d", parameters | unit_parameters(node, inputs[0], acc, folding, words)

@@ -19,7 +19,7 @@ def cases() -> tuple[Case, ...]:
 
     def case(
         name: str,
-        shape: tuple[int, int, int],
+        shape: tuple[int, ...],
         kernel: Pair,
         reuse: int,
         *,
@@ -28,14 +28,16 @@ def cases() -> tuple[Case, ...]:
         x: FixedType = _X8,
         weight: FixedType = _W8,
         cast: Cast | None = None,
+        multiplier: int = 1,
     ) -> Case:
         source = tensor(shape, x)
         attrs = window_attrs(source, kernel, stride, same=same)
         bias = grid(10, x.frac + weight.frac - 1)
         cast = cast or quantizer(8, 3)
-        return Case(
-            name, depthwise_conv2d(rng, source, attrs, cast, weight=weight, bias=bias, reuse=reuse), (source,)
+        node = depthwise_conv2d(
+            rng, source, attrs, cast, weight=weight, bias=bias, reuse=reuse, multiplier=multiplier
         )
+        return Case(name, node, (source,))
 
     return (
         case("same3-rf9", (5, 6, 4), 3, 9),
@@ -57,5 +59,10 @@ def cases() -> tuple[Case, ...]:
         case("unsigned", (4, 5, 3), 3, 9, x=grid(5, 2, signed=False), weight=grid(3, 1)),
         case("negative-frac", (4, 5, 3), 3, 9, x=grid(6, -3), weight=grid(4, -2),
              cast=Cast(grid(7, -8), Rounding.RND, Overflow.SAT_SYM)),
+        case("times2", (4, 5, 3), 3, 9, multiplier=2),
+        case("times3-rf27", (4, 5, 3), 3, 27, multiplier=3),
+        case("times2-parallel", (4, 5, 2), 3, 3, multiplier=2),
+        case("row", (9, 4), (1, 3), 6),
+        case("row-times2-s2", (8, 3), (1, 2), 3, stride=(1, 2), same=False, multiplier=2),
         case("exact", (4, 5, 2), 3, 9, cast=Cast(grid(24, 11))),
     )  # fmt: skip

@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// hwf_depthwise_conv2d: folded streaming depthwise 2-D convolution (one filter a channel).
+// hwf_depthwise_conv2d: folded streaming depthwise 2-D convolution (Multiplier filters a channel).
 //
-//   y[oy, ox, c] = cast(bias[c] + sum_{ky, kx} w[ky, kx, c] * x[oy*StrideH + ky - PadTop, ox*StrideW + kx - PadLeft, c])
+//   y[oy, ox, o] = cast(bias[o] + sum_{ky, kx} w[ky, kx, o]
+//                                 * x[oy*StrideH + ky - PadTop, ox*StrideW + kx - PadLeft, o / Multiplier])
 //
-// A window feeds a matrix-vector unit (hwf_mvu). Cycles an output pixel: KernelH * KernelW * C / (Pe * Simd) = reuse
-// factor. Pixels leave Lanes channels a beat. With Simd = 1 they arrive Pe channels a beat and are read word by word
-// (hwf_window, one channel group after the other); with several kernel positions a cycle (Simd > 1) they arrive whole
-// and whole windows are read (hwf_window_parallel). Parameters: see these modules.
+// A window feeds a matrix-vector unit (hwf_mvu). Cycles an output pixel: KernelH * KernelW * C * Multiplier
+// / (Pe * Simd) = reuse factor; Pe is a multiple of Multiplier. Pixels leave Lanes channels a beat. With Simd = 1 they
+// arrive Pe / Multiplier channels a beat and are read word by word (hwf_window, one channel group after the other); with
+// several kernel positions a cycle (Simd > 1) they arrive whole and whole windows are read (hwf_window_parallel).
+// Parameters: see these modules.
 
 module hwf_depthwise_conv2d #(
   parameter int unsigned C          = 1,
+  parameter int unsigned Multiplier = 1,
   parameter int unsigned InH        = 1,
   parameter int unsigned InW        = 1,
   parameter int unsigned OutH       = 1,
@@ -41,7 +44,8 @@ module hwf_depthwise_conv2d #(
   parameter int unsigned Overflow   = 0,
   parameter              WeightFile = "",
   parameter              BiasFile   = "",
-  localparam int unsigned InLanes   = (Simd > 1) ? C : Pe
+  localparam int unsigned Group     = Pe / Multiplier,
+  localparam int unsigned InLanes   = (Simd > 1) ? C : Group
 ) (
   input  logic                clk_i,
   input  logic                rst_ni,
@@ -52,42 +56,48 @@ module hwf_depthwise_conv2d #(
   output logic                m_axis_tvalid,
   input  logic                m_axis_tready
 );
-  if (C % Pe != 0) begin : gen_bad_pe
-    $fatal(1, "hwf_depthwise_conv2d: Pe must divide C");
+  if (Pe % Multiplier != 0 || C % Group != 0) begin : gen_bad_pe
+    $fatal(1, "hwf_depthwise_conv2d: Pe must be a multiple of Multiplier that divides C * Multiplier");
   end
 
   if ((KernelH * KernelW) % Simd != 0) begin : gen_bad_simd
     $fatal(1, "hwf_depthwise_conv2d: Simd must divide KernelH*KernelW");
   end
 
-  logic [Pe*Simd*XW-1:0] x_data;
-  logic                  x_valid, x_ready;
+  logic [Group*Simd*XW-1:0] window_data;
+  logic [Pe*Simd*XW-1:0]    x_data;
+  logic                     x_valid, x_ready;
 
   if (Simd > 1) begin : gen_parallel
     hwf_window_parallel #(
       .LaneW(XW), .C(C), .InH(InH), .InW(InW), .OutH(OutH), .OutW(OutW),
       .KernelH(KernelH), .KernelW(KernelW), .StrideH(StrideH), .StrideW(StrideW),
-      .PadTop(PadTop), .PadLeft(PadLeft), .Lanes(Pe * Simd), .Depthwise(1'b1), .Group(Pe)
+      .PadTop(PadTop), .PadLeft(PadLeft), .Lanes(Group * Simd), .Depthwise(1'b1), .Group(Group)
     ) u_window (
       .clk_i, .rst_ni,
       .s_axis_tdata, .s_axis_tvalid, .s_axis_tready,
-      .m_axis_tdata(x_data), .m_axis_tvalid(x_valid), .m_axis_tready(x_ready)
+      .m_axis_tdata(window_data), .m_axis_tvalid(x_valid), .m_axis_tready(x_ready)
     );
   end else begin : gen_window
     hwf_window #(
-      .Width(Pe * XW), .Words(C / Pe),
+      .Width(Group * XW), .Words(C / Group),
       .InH(InH), .InW(InW), .OutH(OutH), .OutW(OutW),
       .KernelH(KernelH), .KernelW(KernelW), .StrideH(StrideH), .StrideW(StrideW),
       .PadTop(PadTop), .PadLeft(PadLeft), .Replays(1), .Depthwise(1'b1), .Pixels(Pixels)
     ) u_window (
       .clk_i, .rst_ni,
       .s_axis_tdata, .s_axis_tvalid, .s_axis_tready,
-      .m_axis_tdata(x_data), .m_axis_tvalid(x_valid), .m_axis_tready(x_ready)
+      .m_axis_tdata(window_data), .m_axis_tvalid(x_valid), .m_axis_tready(x_ready)
     );
   end
 
+  // Every value goes to the Multiplier filters of its channel.
+  for (genvar l = 0; l < Pe * Simd; l++) begin : gen_lane
+    assign x_data[l*XW +: XW] = window_data[(l / Multiplier)*XW +: XW];
+  end
+
   hwf_mvu #(
-    .Pe(Pe), .Simd(Simd), .Depthwise(1'b1), .Folds(C / Pe), .SynapseFolds(KernelH * KernelW / Simd),
+    .Pe(Pe), .Simd(Simd), .Depthwise(1'b1), .Folds(C / Group), .SynapseFolds(KernelH * KernelW / Simd),
     .Lanes(Lanes), .XW(XW), .XSigned(XSigned), .WW(WW), .WSigned(WSigned),
     .AccW(AccW), .AccFrac(AccFrac), .BiasW(BiasW), .SumW(SumW), .SumFrac(SumFrac),
     .OutW(YW), .OutSigned(YSigned), .OutFrac(YFrac), .Rounding(Rounding), .Overflow(Overflow),

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Convolutions that hls4ml's Keras converter gets wrong: causal padding under strides, folded normalization."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+
+def parse_conv1d(
+    keras_layer: dict[str, Any], input_names: Any, input_shapes: Any, data_reader: Any
+) -> tuple[dict[str, Any], list[Any]]:
+    """hls4ml's handler, with all of Keras' causal padding: always one less than the kernel, before the row."""
+    from hls4ml.converters.keras.convolution import parse_conv1d_layer
+    from hls4ml.converters.keras.qkeras import parse_qconv_layer, parse_qsepconv_layer
+
+    name = keras_layer["class_name"]
+    quantized = parse_qsepconv_layer if "Separable" in name else parse_qconv_layer
+    parse = quantized if name.startswith("Q") else parse_conv1d_layer
+    layer, shape = parse(keras_layer, input_names, input_shapes, data_reader)
+    if keras_layer["config"]["padding"] == "causal":
+        layer["pad_left"] = layer["filt_width"] - 1
+    return layer, shape
+
+
+def parse_folded(
+    keras_layer: dict[str, Any], input_names: Any, input_shapes: Any, data_reader: Any
+) -> tuple[dict[str, Any], list[Any]]:
+    """QKeras' convolution with batch normalization: the plain layer with the weights QKeras folds."""
+    from hls4ml.converters.keras.convolution import parse_conv2d_layer
+    from hls4ml.converters.keras.qkeras import get_quantizer_from_config
+
+    kernel = "depthwise" if "Depthwise" in keras_layer["class_name"] else "weight"
+    plain = {**keras_layer, "class_name": keras_layer["class_name"].removesuffix("Batchnorm")}
+    layer, shape = parse_conv2d_layer(plain, input_names, input_shapes, data_reader)
+    inverse, layer["bias_data"] = _normalization(plain["config"], layer["bias_data"], data_reader)
+    weights = layer[f"{kernel}_data"]
+    # A depthwise kernel (kh, kw, c, m) has an entry for each of its c * m outputs, any other one for the last axis.
+    scale = np.reshape(inverse, weights.shape[2:]) if kernel == "depthwise" else inverse
+    layer[f"{kernel}_data"] = scale * weights
+    layer["use_bias"] = True
+    for ours, theirs in ((kernel, "depthwise" if kernel == "depthwise" else "kernel"), ("bias", "bias")):
+        layer[f"{ours}_quantizer"] = get_quantizer_from_config(plain, theirs)
+    return layer, shape
+
+
+def _normalization(config: dict[str, Any], bias: Any, data_reader: Any) -> tuple[Any, Any]:
+    """Factor of the kernel and folded bias, a channel, by the very float32 operations of QKeras."""
+    import tensorflow as tf
+    from hls4ml.converters.keras_v2_to_hls import get_weights_data
+
+    def read(variable: str) -> Any:
+        return get_weights_data(data_reader, config["name"], variable)
+
+    inverse = tf.math.rsqrt(tf.constant(read("moving_variance")) + config["epsilon"])
+    if (gamma := read("gamma")) is not None:
+        inverse *= gamma
+    offset = inverse * ((0.0 if bias is None else bias) - tf.constant(read("moving_mean")))
+    if (beta := read("beta")) is not None:
+        offset += beta
+    return inverse.numpy(), offset.numpy()
+
+
+KERAS_HANDLERS = {
+    **dict.fromkeys(("Conv1D", "QConv1D", "SeparableConv1D", "QSeparableConv1D"), parse_conv1d),
+    **dict.fromkeys(("QConv2DBatchnorm", "QDepthwiseConv2DBatchnorm"), parse_folded),
+}
