@@ -116,6 +116,10 @@ class VerificationError(HwflowError):
     exit_code = EXIT_MISMATCH
 
 
+class DeadlockError(VerificationError):
+    """An accelerator neither takes nor gives a beat."""
+
+
 class BudgetError(HwflowError):
     """A design breaks a budget of its configuration."""
 

@@ -92,11 +92,11 @@ def execute(
             fresh=fresh,
             trust=trust,
             argv=sys.argv[1:],
-            progress=_progress(stack),
+            progress=show_progress(stack),
         )
 
 
-def _progress(stack: ExitStack) -> Progress:
+def show_progress(stack: ExitStack) -> Progress:
     """Bars on a terminal, lines elsewhere."""
     from hwflow.flow.progress import BarProgress, LogProgress
 

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from hwflow.config.schema import DataConfig
 from hwflow.errors import ConfigError
-from hwflow.numerics.codes import from_codes
-from hwflow.numerics.fixed import Cast
+from hwflow.ir.graph import QuantGraph
+from hwflow.numerics.codes import from_codes, to_codes
+from hwflow.numerics.fixed import Cast, Codes
 
 Frames = NDArray[np.float32]
 
@@ -58,6 +59,15 @@ def random_frames(
     low, high = grid.range()
     codes = np.random.default_rng(seed).integers(low, high, (count, *shape), endpoint=True)
     return from_codes(codes, grid)
+
+
+def random_codes(graph: QuantGraph, count: int, seed: int) -> dict[str, Codes]:
+    """Random codes of every input of a network; each has a seed of its own."""
+    inputs = {}
+    for number, node in enumerate(map(graph.node, graph.inputs)):
+        seeds = [seed, number] if number else seed
+        inputs[node.name] = to_codes(random_frames(node.shape, count, seeds, str(node.type)), node.type)
+    return inputs
 
 
 def calibration_frames(config: DataConfig, shape: tuple[int, ...], seed: int) -> Frames:

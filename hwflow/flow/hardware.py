@@ -13,7 +13,7 @@ import numpy as np
 from hwflow.config.schema import DesignConfig
 from hwflow.errors import ConfigError, VerificationError
 from hwflow.flow.context import Context
-from hwflow.flow.data import Frames, load_faces, random_frames
+from hwflow.flow.data import Frames, load_faces, random_codes
 from hwflow.flow.model import prepared_model, source_model
 from hwflow.flow.runner import Step
 from hwflow.ir.graph import QuantGraph
@@ -169,7 +169,7 @@ def _golden(context: Context) -> None:
     vectors = Vectors(context.run_dir / GOLDEN, graph)
     vectors.folder.mkdir(parents=True, exist_ok=True)
     if context.config.Hwflow.Data.Kind == "random":
-        inputs = _random_inputs(context, graph)
+        inputs = random_codes(graph, verify.Frames, context.seed)
     else:
         frames, people = _faces_shown(context, graph)
         _save_pictures(frames, people, vectors.folder)
@@ -251,6 +251,9 @@ def _qkeras(context: Context) -> None:
     from hwflow.verify.compare import Tensor, compare
 
     graph, verify = the_graph(context), context.config.Hwflow.Verify
+    if not verify.QKeras:
+        _skipped(context, "qkeras", "Hwflow.Verify.QKeras is false", timed=False)
+        return
     model = prepared_model(context)
     vectors = _vectors(context)
     whole, layers = _golden_tensors(context)
@@ -400,13 +403,13 @@ def _csim(context: Context) -> None:
     _finish_rungs(context, "csim", rungs)
 
 
-def _skipped(context: Context, rung: str, reason: str) -> None:
+def _skipped(context: Context, rung: str, reason: str, *, timed: bool = True) -> None:
     (context.run_dir / "verify").mkdir(exist_ok=True)
     write_records(context.run_dir / f"verify/{rung}.json", [])
     context.record(
         [
             _metric(f"verify.{rung}.mismatches", None, "1", "simulated", "", reason),
-            _metric(f"sim.{rung}.seconds_per_frame", None, "s", "measured", "", reason),
+            *([_metric(f"sim.{rung}.seconds_per_frame", None, "s", "measured", "", reason)] if timed else []),
         ]
     )
 
@@ -445,7 +448,7 @@ def _rtlsim(context: Context) -> None:
 
     rungs = [compare("rtl", "output", whole, tensors(result.outputs))]
     if verify.StallFrames:
-        idle, stall = simulator.busy_rates()
+        idle, stall = verify.Stalls or simulator.busy_rates()
         some = first_frames(codes, verify.StallFrames)
         stalled = simulator.run(some, idle=idle, stall=stall, seed=context.seed)
         expected = {name: Tensor(t.codes[: verify.StallFrames], t.type) for name, t in whole.items()}

@@ -46,6 +46,11 @@ def check_supported(model: tf.keras.Model, hls_config: Mapping[str, Any] | None 
     return findings
 
 
+def supported_layers() -> frozenset[str]:
+    """Keras classes that become hardware, given arguments that pass their checks."""
+    return frozenset(_CHECKS)
+
+
 def refuse_unsupported(model: tf.keras.Model, hls_config: Mapping[str, Any] | None = None) -> None:
     """Raise what :func:`check_supported` finds as one error.
 

@@ -105,10 +105,36 @@ def _widened(model: tf.keras.Model) -> tf.keras.Model:
 
 def _widened_layer(layer: tf.keras.layers.Layer) -> tf.keras.layers.Layer:
     twin = type(layer).from_config({**layer.get_config(), "dtype": "float64"})
+    for quantizer, weight in _weights(layer).items():
+        if getattr(layer, quantizer, None) is not None and weight is not None:
+            setattr(twin, quantizer, _constant(getattr(layer, quantizer), weight))
     for attribute in ("quantizer", "activation"):
         if hasattr(twin, attribute):
             setattr(twin, attribute, _widened_quantizer(getattr(twin, attribute), layer.name))
     return twin
+
+
+def _weights(layer: tf.keras.layers.Layer) -> dict[str, Any]:
+    """What the quantizers of a layer's weights are given, by attribute."""
+    names = ("kernel", "depthwise_kernel", "pointwise_kernel", "bias")
+    weights = {name: getattr(layer, name, None) for name in names}
+    if hasattr(layer, "get_folded_weights"):  # with the normalization that it holds
+        kernel = "depthwise_kernel" if weights["depthwise_kernel"] is not None else "kernel"
+        weights[kernel], weights["bias"] = layer.get_folded_weights()
+    return {f"{name.removesuffix('_kernel')}_quantizer_internal": weight for name, weight in weights.items()}
+
+
+def _constant(quantizer: Any, weight: Any) -> Any:
+    """A quantizer of weights as the constant that it gives: QKeras computes scales (``auto_po2``) in float32 only."""
+    import tensorflow as tf
+    from tensorflow.keras import backend
+
+    backend.set_floatx("float32")
+    try:
+        values = np.asarray(quantizer(tf.convert_to_tensor(weight)), np.float64)
+    finally:
+        backend.set_floatx("float64")
+    return lambda _: tf.constant(values)
 
 
 def _widened_quantizer(quantizer: Any, layer: str) -> Any:

@@ -28,7 +28,10 @@ from hwflow.tools.runner import find_tool, run_tool
 
 Frames = NDArray[np.float64]
 
-_FLAGS = ("-O3", "-fPIC", "-shared", "-std=c++17", "-w", "-fno-gnu-unique")
+FAST, QUICK = ("-O3",), ("-O0",)
+"""Optimization for many frames, and for a few frames of a small network."""
+
+_FLAGS = ("-fPIC", "-shared", "-std=c++17", "-w", "-fno-gnu-unique")
 _INCLUDE = "firmware/ap_types"
 _WEIGHTS = "firmware/weights"
 _REMEDY = "install g++ (Debian: apt-get install g++)"
@@ -48,6 +51,8 @@ class Csim:
         Where the compiler's and the workers' output goes; ``csim.log`` in the project otherwise.
     jobs : int, optional
         Worker processes at most; the number of cores otherwise.
+    flags : sequence of str
+        How the compiler optimizes: :data:`FAST` or :data:`QUICK`.
 
     Raises
     ------
@@ -57,10 +62,18 @@ class Csim:
         When the C++ does not compile.
     """
 
-    def __init__(self, project: Path, *, log: Path | None = None, jobs: int | None = None) -> None:
+    def __init__(
+        self,
+        project: Path,
+        *,
+        log: Path | None = None,
+        jobs: int | None = None,
+        flags: Sequence[str] = FAST,
+    ) -> None:
         self.project = project.resolve()
         self.log = (log or project / "csim.log").resolve()
         self.jobs = jobs or os.cpu_count() or 1
+        self.flags = (*flags, *_FLAGS)
         self.seconds_per_frame: float | None = None
         """Processor time of one frame in the latest :meth:`run`, s; None before."""
         self.interface = json.loads((self.project / INTERFACE_FILE).read_text())
@@ -115,6 +128,10 @@ class Csim:
         _, layers = self._simulate(frames, trace=True)
         return layers
 
+    def simulate(self, frames: Tensors) -> tuple[list[Codes], dict[str, Codes]]:
+        """Codes of each output and of every layer, from one run (see :meth:`outputs` and :meth:`trace`)."""
+        return self._simulate(frames, trace=True)
+
     def _build(self) -> float:
         """Compile the library unless it exists for these very sources."""
         compiler = find_tool("g++", _REMEDY)
@@ -123,8 +140,9 @@ class Csim:
         if self._library.exists() and digest.exists() and digest.read_text() == key:
             return 0.0
         name = self.interface["project"]
-        argv: list[str | Path] = [compiler, *_FLAGS, f"-I{_INCLUDE}", f'-DWEIGHTS_DIR="{_WEIGHTS}"']
-        argv += [f"firmware/{name}.cpp", f"{name}_bridge.cpp", "-o", self._library.name]
+        argv: list[str | Path] = [compiler, *self.flags, f"-I{_INCLUDE}", f'-DWEIGHTS_DIR="{_WEIGHTS}"']
+        # as one translation unit: the headers are read once
+        argv += ["-include", f"firmware/{name}.cpp", f"{name}_bridge.cpp", "-o", self._library.name]
         done = run_tool(argv, log=self.log, tool="g++", cwd=self.project)
         digest.write_text(key)
         return done.seconds
@@ -135,7 +153,7 @@ class Csim:
 
     def _sources_key(self, compiler: Path) -> str:
         """Hash of all that the library depends on; weights are read when it runs."""
-        total = hashlib.sha256(f"{compiler} {compiler.stat().st_mtime_ns} {_FLAGS}".encode())
+        total = hashlib.sha256(f"{compiler} {compiler.stat().st_mtime_ns} {self.flags}".encode())
         sources = [*self.project.glob("*.cpp"), *(self.project / "firmware").rglob("*")]
         for path in sorted(sources):
             if path.is_file() and path.suffix in (".cpp", ".h"):

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwflow.emit.rtl import port_names
-from hwflow.errors import ToolError, UserError, VerificationError
+from hwflow.errors import DeadlockError, ToolError, UserError
 from hwflow.numerics.fixed import Codes, FixedType
 from hwflow.tools.paths import cache_dir, sim_dir
 from hwflow.tools.runner import run_tool
@@ -119,8 +119,16 @@ class RtlSimulator:
         self.outputs: list[dict[str, Any]] = self.interface["outputs"]
         self.executable: Path | None = None
 
-    def build(self) -> None:
-        """Compile the simulator, or find it in the cache."""
+    def build(self, *, cache: Path | None = None, flags: Sequence[str] = FAST) -> None:
+        """Compile the simulator, or find it in the cache.
+
+        Parameters
+        ----------
+        cache : pathlib.Path, optional
+            Folder of built simulators; the user's cache by default.
+        flags : sequence of str
+            How Verilator builds it: for long runs, or :data:`~hwflow.tools.verilator.QUICK` for short ones.
+        """
         ports = [
             _macros("SOURCE", port_names("s_axis", len(self.inputs)), self.inputs),
             _macros("SINK", port_names("m_axis", len(self.outputs)), self.outputs),
@@ -129,10 +137,10 @@ class RtlSimulator:
             read_filelist(self.folder / "filelist.f"),
             [sim_dir() / "harness.cpp"],
             self.interface["top"],
-            cache=cache_dir("verilator"),
+            cache=cache or cache_dir("verilator"),
             log=self.log,
             flags=[
-                *FAST,
+                *flags,
                 "--unroll-count",
                 "4096",
                 "--unroll-stmts",
@@ -170,7 +178,7 @@ class RtlSimulator:
         ------
         UserError
             When an input is missing, or inputs have different numbers of frames.
-        VerificationError
+        DeadlockError
             When the accelerator deadlocks.
         ToolError
             When the simulator fails.
@@ -268,7 +276,7 @@ class RtlSimulator:
             run_tool(argv, log=self.log, tool="rtl simulation", cwd=self.folder, env=verilator_env())
         except ToolError as error:
             if error.exit_code_of_tool == _DEADLOCK:
-                raise VerificationError(
+                raise DeadlockError(
                     f"the RTL deadlocks: {error.last_lines[-1] if error.last_lines else 'no transfer'}",
                     f"see {self.log}; this is a fault of hwflow, please report the design",
                 ) from error
