@@ -9,7 +9,6 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from hwflow.config.reserved import check_name
 
-
 PerMille = Annotated[int, Field(ge=0, le=999)]
 
 
@@ -63,10 +62,11 @@ class VerifyConfig(_Section):
     StallFrames: int = Field(2, ge=0, description="frames simulated as RTL with stalls at both ports")
     Stalls: tuple[PerMille, PerMille] | None = Field(
         None,
-        description="shares of cycles, in 1/1000, without input and without output taken; as slow as the design if absent",
+        description="shares of cycles, in 1/1000, without input and without output taken; the design's own if absent",
     )
     QKeras: bool = Field(
-        True, description="compare with QKeras; of no use where HLSConfig gives other types than the model has"
+        True,
+        description="compare with QKeras; of no use where HLSConfig gives other types than the model has",
     )
     Csim: bool = Field(True, description="compile and run hls4ml's C++")
     Rtl: bool = Field(True, description="simulate the SystemVerilog")

@@ -184,15 +184,6 @@ def _golden(context: Context) -> None:
     np.savez_compressed(vectors.folder / LAYERS_FILE, **traced)
 
 
-def _random_inputs(context: Context, graph: QuantGraph) -> dict[str, Codes]:
-    """Random codes of every input; each has a seed of its own."""
-    count, inputs = context.config.Hwflow.Verify.Frames, {}
-    for number, node in enumerate(map(graph.node, graph.inputs)):
-        seed = [context.seed, number] if number else context.seed
-        inputs[node.name] = to_codes(random_frames(node.shape, count, seed, str(node.type)), node.type)
-    return inputs
-
-
 def _faces_shown(context: Context, graph: QuantGraph) -> tuple[Frames, list[int]]:
     """Faces that are simulated, and who they show."""
     data, count = context.config.Hwflow.Data, context.config.Hwflow.Verify.Frames
