@@ -12,7 +12,7 @@ import pytest
 from hwflow.errors import FetchError, ToolNotFoundError, UserError
 from hwflow.faces import align as alignment
 from hwflow.faces import orl
-from hwflow.faces.align import SIZE, TEMPLATE, align, align_file, similarity, to_input, warp
+from hwflow.faces.align import ARCFACE, DLIB, align, align_file, arcface, similarity, to_input, warp
 from hwflow.faces.verification import evaluate, paired_cosine, similarity_matrix
 
 
@@ -57,7 +57,7 @@ def test_without_the_detector_auto_crops_and_says_so(
     with caplog.at_level("WARNING"):
         aligned = align(images)
     assert aligned.method == "fixed-crop" and aligned.not_found == ()
-    assert aligned.images.shape == (2, SIZE, SIZE, 3)
+    assert aligned.images.shape == (2, ARCFACE.size, ARCFACE.size, 3)
     assert "fixed crop" in caplog.text
 
 
@@ -74,18 +74,27 @@ def test_alignment_is_kept_by_content_and_method(monkeypatch: pytest.MonkeyPatch
 def test_similarity_recovers_a_transform() -> None:
     angle, scale, shift = 0.3, 1.7, (5.0, -2.0)
     rotation = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    matrix = similarity(TEMPLATE, TEMPLATE @ rotation.T + shift)
+    matrix = similarity(ARCFACE.points, ARCFACE.points @ rotation.T + shift)
     assert np.abs(matrix - np.column_stack([rotation, shift])).max() < 1e-12
 
 
 def test_warp_shifts_interpolates_and_replicates_the_border() -> None:
-    picture = np.zeros((SIZE, SIZE, 3), np.uint8)
+    picture = np.zeros((ARCFACE.size, ARCFACE.size, 3), np.uint8)
     picture[:, 10] = 100
-    assert np.array_equal(warp(picture, np.array([[1.0, 0, 0], [0, 1, 0]])), picture)
-    half = warp(picture, np.array([[1.0, 0, 0.5], [0, 1, 0]]))
+    assert np.array_equal(warp(picture, np.array([[1.0, 0, 0], [0, 1, 0]]), ARCFACE.size), picture)
+    half = warp(picture, np.array([[1.0, 0, 0.5], [0, 1, 0]]), ARCFACE.size)
     assert half[3, 8:12, 0].tolist() == [0, 50, 50, 0]
     picture[:, 0] = 7
-    assert warp(picture, np.array([[1.0, 0, -20], [0, 1, 0]]))[5, :22, 1].tolist() == [7] * 21 + [0]
+    assert warp(picture, np.array([[1.0, 0, -20], [0, 1, 0]]), ARCFACE.size)[5, :22, 1].tolist() == [
+        7
+    ] * 21 + [0]
+
+
+def test_frames_scale_their_template() -> None:
+    assert arcface(112) == ARCFACE
+    assert np.allclose(arcface(80).points, ARCFACE.points * 80 / 112)
+    images = np.random.default_rng(1).integers(0, 256, (1, 50, 40), np.uint8)
+    assert align(images, "fixed-crop", DLIB).images.shape == (1, 150, 150, 3)
 
 
 def test_eyes_land_on_the_template(faces: orl.OrlFaces, cache: Path) -> None:
@@ -95,7 +104,7 @@ def test_eyes_land_on_the_template(faces: orl.OrlFaces, cache: Path) -> None:
     for image in aligned.images:
         points = alignment._landmarks(image)
         assert points is not None
-        assert np.abs(points - TEMPLATE).max() < 12
+        assert np.abs(points - ARCFACE.points).max() < 12
 
 
 def test_landmarks_mirror_with_the_picture(faces: orl.OrlFaces) -> None:
@@ -116,7 +125,7 @@ def test_pictures_of_users(faces: orl.OrlFaces, cache: Path, tmp_path: Path) -> 
     )  # blue, green, red
     cv2.imwrite(str(good), colour)
     found = align_file(good)
-    assert found.shape == (SIZE, SIZE, 3)
+    assert found.shape == (ARCFACE.size, ARCFACE.size, 3)
     assert found[..., 2].mean() > found[..., 1].mean() > found[..., 0].mean()  # RGB
     cv2.imwrite(str(blank), np.full((60, 60), 128, np.uint8))
     noise.write_bytes(good.read_bytes()[:40])

@@ -65,6 +65,35 @@ def test_weights_follow_the_seed(name: str) -> None:
 
 
 @pytest.mark.tf
+def test_dlib_network_is_read_without_dlib() -> None:
+    """Every float of the file lies in the model, and the embedding tells one person from another."""
+    from hwflow.faces.align import DLIB, align
+    from hwflow.faces.orl import load_orl
+    from hwflow.models.dlib_resnet import _parameters
+
+    path = fetched("dlib-resnet")
+    assert sum(values.size for _, values in _parameters(path.read_bytes())) == 5_614_592
+    model = registry.load("dlib-resnet")
+    info = registry.MODELS["dlib-resnet"]
+    assert (model.count_params(), macs(model)) == (info.params, info.macs)
+    images = align(load_orl().images[[0, 1, 10, 11]], "auto", DLIB).images
+    embeddings = model.predict(images.astype(np.float32), verbose=0)
+    distance = np.linalg.norm(embeddings[:, None] - embeddings[None], axis=-1)
+    same = max(distance[0, 1], distance[2, 3])
+    assert 0 < same < 0.6 < distance[:2, 2:].min()  # dlib's threshold for one person
+
+
+@pytest.mark.tf
+def test_another_file_is_not_taken_for_dlibs(tmp_path: Path) -> None:
+    from hwflow.models.dlib_resnet import from_dat
+
+    path = tmp_path / "other.dat"
+    path.write_bytes(b"\x01\x01 nothing of that kind")
+    with pytest.raises(UserError, match="does not hold dlib's"):
+        from_dat(path)
+
+
+@pytest.mark.tf
 def test_qmobilefacenet_has_the_published_parameters_and_weight_bits() -> None:
     """Parameters by layer group, and total weight bits of the nine published configurations."""
     from hwflow.models.qmobilefacenet import MIXED_BITS, group_params, qmobilefacenet

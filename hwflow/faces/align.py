@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bringing faces to the 112x112 frame that face networks are trained with.
+"""Bringing faces to the frame that a face network was trained with.
 
-The five landmarks of the YuNet detector are mapped onto the ArcFace template by the similarity
+The five landmarks of the YuNet detector are mapped onto the frame's template by the similarity
 transform with least squared error. Without the detector a fixed crop puts an upright, centred face
 about there.
 
@@ -10,7 +10,8 @@ References
 W. Wu, H. Peng, S. Yu, "YuNet: A Tiny Millisecond-level Face Detector", Machine Intelligence
 Research 20 (2023).
 J. Deng, J. Guo, N. Xue, S. Zafeiriou, "ArcFace: Additive Angular Margin Loss for Deep Face
-Recognition", CVPR 2019 (template).
+Recognition", CVPR 2019 (template of 112x112 pixels).
+D. E. King, "Dlib-ml: A Machine Learning Toolkit", JMLR 10 (2009) (mean face of 150x150 pixels).
 S. Umeyama, "Least-Squares Estimation of Transformation Parameters Between Two Point Patterns",
 IEEE TPAMI 13 (1991).
 """
@@ -39,11 +40,44 @@ Method = Literal["auto", "yunet", "fixed-crop"]
 Images = NDArray[np.uint8]
 Points = NDArray[np.float64]
 
-SIZE = 112
-# eye, eye, nose, mouth corner, mouth corner, from left to right as seen in the picture; (x, y) in pixels
-TEMPLATE = np.array(
-    [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]]
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """Where a network expects a face.
+
+    Parameters
+    ----------
+    size : int
+        Height and width, pixels.
+    template : tuple of (float, float)
+        Eye, eye, nose, mouth corner, mouth corner, from left to right as seen in the picture; x and y as
+        fractions of the size.
+    """
+
+    size: int
+    template: tuple[tuple[float, float], ...]
+
+    @property
+    def points(self) -> Points:
+        """The template in pixels."""
+        return np.array(self.template, np.float64) * float(self.size)
+
+
+def arcface(size: int = 112) -> Frame:
+    """The ArcFace template at another size; 112 pixels are the published ones."""
+    return Frame(size, tuple((x / 112, y / 112) for x, y in _ARCFACE))
+
+
+_ARCFACE = (
+    (38.2946, 51.6963),
+    (73.5318, 51.5014),
+    (56.0252, 71.7366),
+    (41.5493, 92.3655),
+    (70.7299, 92.2041),
 )
+#: Mean eye centres, nose tip and mouth corners of dlib's mean face with a margin of a quarter on each side.
+DLIB = Frame(150, ((0.3170, 0.3107), (0.6698, 0.3107), (0.4934, 0.5104), (0.3361, 0.6868), (0.6507, 0.6868)))
+ARCFACE = arcface()
 # the same points in a typical portrait (mean of detections in the ORL set), as fractions of width and height
 _PORTRAIT = np.array([[0.314, 0.46], [0.671, 0.461], [0.493, 0.629], [0.342, 0.759], [0.645, 0.761]])
 _UPSCALE = 3
@@ -58,7 +92,7 @@ class AlignedFaces:
 
     Parameters
     ----------
-    images : ndarray of uint8, shape (n, 112, 112, 3)
+    images : ndarray of uint8, shape (n, size, size, 3)
         RGB pictures.
     method : str
         ``yunet`` or ``fixed-crop``.
@@ -87,7 +121,7 @@ def to_input(images: Images) -> NDArray[np.float32]:
     return (images.astype(np.float32) - 128) / 128
 
 
-def align(images: Images, method: Method = "auto") -> AlignedFaces:
+def align(images: Images, method: Method = "auto", frame: Frame = ARCFACE) -> AlignedFaces:
     """Align faces; results are kept in the cache.
 
     Parameters
@@ -96,6 +130,8 @@ def align(images: Images, method: Method = "auto") -> AlignedFaces:
         Grey or RGB pictures with one upright face each.
     method : str
         ``yunet`` (landmarks), ``fixed-crop``, or ``auto``: the detector where it is installed.
+    frame : Frame
+        Size and template of the result.
 
     Raises
     ------
@@ -110,12 +146,14 @@ def align(images: Images, method: Method = "auto") -> AlignedFaces:
             _log.warning("%s; faces are aligned by a fixed crop, which costs accuracy", missing.message)
             method = "fixed-crop"
     images = np.ascontiguousarray(images)
-    key = hashlib.sha256(f"{_VERSION} {method} {images.shape}".encode() + images.tobytes()).hexdigest()
+    key = hashlib.sha256(
+        f"{_VERSION} {method} {frame} {images.shape}".encode() + images.tobytes()
+    ).hexdigest()
     path = cache_dir("faces") / f"{key[:32]}.npz"
     if path.exists():
         with np.load(path) as stored:
             return AlignedFaces(stored["images"], method, tuple(stored["not_found"].tolist()))
-    aligned = _align(images, method)
+    aligned = _align(images, method, frame)
     part = path.with_suffix(f".{os.getpid()}.npz")  # another process may be aligning the same pictures
     np.savez_compressed(part, images=aligned.images, not_found=np.array(aligned.not_found, np.int64))
     part.replace(path)
@@ -156,9 +194,9 @@ def align_file(path: Path, method: Method = "auto") -> Images:
     return face
 
 
-def _align(images: Images, method: str) -> AlignedFaces:
+def _align(images: Images, method: str, frame: Frame) -> AlignedFaces:
     colour = images if images.ndim == 4 else np.repeat(images[..., None], 3, axis=-1)
-    result = np.empty((len(colour), SIZE, SIZE, 3), np.uint8)
+    result = np.empty((len(colour), frame.size, frame.size, 3), np.uint8)
     not_found = []
     for index, picture in enumerate(colour):
         points = _landmarks(picture) if method == "yunet" else None
@@ -166,7 +204,7 @@ def _align(images: Images, method: str) -> AlignedFaces:
             points = _PORTRAIT * (picture.shape[1], picture.shape[0])
             if method == "yunet":
                 not_found.append(index)
-        result[index] = warp(picture, similarity(TEMPLATE, points))
+        result[index] = warp(picture, similarity(frame.points, points), frame.size)
     return AlignedFaces(result, method, tuple(not_found))
 
 
@@ -191,13 +229,13 @@ def similarity(source: Points, target: Points) -> Points:
     return np.array([[a.real, -a.imag, b.real], [a.imag, a.real, b.imag]])
 
 
-def warp(picture: Images, matrix: Points) -> Images:
-    """Sample a 112x112 picture; ``matrix`` leads from its pixels to those of ``picture``.
+def warp(picture: Images, matrix: Points, size: int) -> Images:
+    """Sample a square picture of ``size`` pixels; ``matrix`` leads from its pixels to those of ``picture``.
 
     Bilinear, with the border replicated.
     """
     height, width = picture.shape[:2]
-    y, x = np.mgrid[:SIZE, :SIZE].astype(np.float64)
+    y, x = np.mgrid[:size, :size].astype(np.float64)
     u, v = (row[0] * x + row[1] * y + row[2] for row in matrix)
     left, top = np.floor(u), np.floor(v)
     fu, fv = (u - left)[..., None], (v - top)[..., None]
@@ -253,4 +291,4 @@ def _detector_file() -> Path:
 
 @cache
 def _detector() -> Any:
-    return _opencv().FaceDetectorYN.create(str(_detector_file()), "", (SIZE, SIZE), _SCORE)
+    return _opencv().FaceDetectorYN.create(str(_detector_file()), "", (ARCFACE.size, ARCFACE.size), _SCORE)

