@@ -9,6 +9,8 @@ from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 
+import numpy as np
+
 from hwflow.emit.narrow import narrow
 from hwflow.errors import UnsupportedLayerError
 from hwflow.ir.graph import QuantGraph, QuantNode, QuantParam
@@ -129,7 +131,7 @@ def lower(graph: QuantGraph) -> Program:
         With every node that has no C form.
     """
     missing = [
-        f"layer {node.name!r}: {reason}" for node in graph if node.op != "input" for reason in _reasons(node)
+        f"layer {node.name!r}: {reason}" for node in graph if node.op != "input" for reason in reasons(node)
     ]
     if missing:
         raise UnsupportedLayerError(missing, f"the C form knows {', '.join(emittable())}")
@@ -150,7 +152,8 @@ def _without_multipliers(graph: QuantGraph) -> QuantGraph:
     return replace(graph, nodes=tuple(plain(node) for node in graph))
 
 
-def _reasons(node: QuantNode) -> list[str]:
+def reasons(node: QuantNode) -> list[str]:
+    """Why a node has no C form; empty when it has one."""
     form = lowering(node.op)
     return [f"operation {node.op!r} has no C form yet"] if form is None else form.reasons(node)
 
@@ -293,7 +296,8 @@ class _Builder:
         if layer.head is not None:
             form = lowering(layer.head.op)
             assert isinstance(form, RowKernel)
-            kernel = form.kernel(layer.head, source, layer.wide)
+            seen = self.nodes[layer.head.inputs[0]]  # the same codes, perhaps under another shape
+            kernel = form.kernel(layer.head, Tensor(seen, source.storage, self.ranges[seen.name]), layer.wide)
         else:
             height, width, _ = frame(node.shape)
             kernel = Kernel(
@@ -302,7 +306,6 @@ class _Builder:
                 Window(height, width, height, width),
                 node.channels,
                 scratch=node.channels * bits // 8,
-                in_place=True,
             )
         self._check(node, kernel, layer)
         self.layers[node.name] = Layer(
@@ -335,14 +338,13 @@ class _Builder:
             others = [self.homes_of(stage) for stage in layer.stages if stage.tensor]
             reads = (layer.source, *others)
             row = self.tensors[layer.name]
-            overwrites = [
-                name
-                for name in dict.fromkeys((*others, layer.source))
-                if (name != layer.source or layer.kernel.in_place)
-                and self.tensors[name].node.pixels == row.node.pixels
-                and self._row_bytes(name) >= self._row_bytes(layer.name)
-            ]
-            tasks.append(Task(layer.name, reads, size[layer.name], tuple(overwrites), layer.kernel.scratch))
+            leads: dict[str, int] = {}
+            for name in reads:
+                # A stage reads the row of its pixel only.
+                seen = layer.kernel.window if name == layer.source else _rows(row)
+                both = lead(seen, self._row_bytes_seen(layer, name), self._row_bytes(layer.name))
+                leads[name] = max(both, leads.get(name, 0))
+            tasks.append(Task(layer.name, reads, size[layer.name], leads, layer.kernel.scratch))
         outputs = [self.homes[name] for name in self.graph.outputs]
         inputs = {name: size[name] for name in self.graph.inputs}
         memory = plan(tasks, outputs, inputs)
@@ -359,9 +361,45 @@ class _Builder:
         """Tensor a stage reads."""
         return self.homes[stage.tensor]
 
+    def _row_bytes_seen(self, layer: Layer, name: str) -> int:
+        """Bytes of a pixel of a tensor, under the shape in which a layer reads it."""
+        channels = layer.kernel.channels if name == layer.source else layer.shape[-1]
+        return self.tensors[name].storage.row_bytes(channels)
+
     def _row_bytes(self, name: str) -> int:
         tensor = self.tensors[name]
         return tensor.storage.row_bytes(tensor.node.channels)
+
+
+def lead(window: Window, read: int, written: int) -> int:
+    """Bytes that a layer's output must begin before its input, at least, to run over it.
+
+    A layer reads all that an output pixel needs before it stores that pixel's row. So each row may end where the
+    input begins that later pixels still need.
+
+    Parameters
+    ----------
+    window : Window
+        What each output pixel reads.
+    read, written : int
+        Bytes of an input and of an output pixel.
+
+    Examples
+    --------
+    >>> lead(Window(5, 6, 5, 6), 4, 4), lead(Window(5, 6, 5, 6, 3, 3, pad_top=1, pad_left=1), 4, 4)
+    (0, 28)
+    """
+    rows = np.maximum(np.arange(window.out_h) * window.stride_h - window.pad_top, 0)
+    cols = np.maximum(np.arange(window.out_w) * window.stride_w - window.pad_left, 0)
+    first = (rows[:, None] * window.in_w + cols[None, :]).ravel()
+    needed = np.minimum.accumulate(first[::-1])[::-1][1:]  # by the pixels after each one but the last
+    ends = np.arange(1, needed.size + 1) * written
+    return int(np.max(ends - needed * read, initial=0))
+
+
+def _rows(tensor: Tensor) -> Window:
+    """One row a pixel."""
+    return Window(1, tensor.node.pixels, 1, tensor.node.pixels)
 
 
 def replace_width(type_: FixedType, least: int) -> FixedType:

@@ -2,8 +2,11 @@
 """Memory planning: an order of execution, lifetimes of tensors, and where each one lies.
 
 A task reads tensors and writes one; its scratch memory lives as long as the task. A tensor lives from the task
-that writes it to the last one that reads it. The arena's size is at least what lives at any one time (the lower
-bound); a placement that reaches it is optimal.
+that writes it to the last one that reads it. Where a task's last reads stay ahead of its writes, its output may
+begin so many bytes before a dying input (its *lead*) and run over it: a pointwise layer needs no second tensor, a
+3x3 depthwise layer one row and a pixel more.
+
+The arena's size is at least what lives at any one time (the lower bound); a placement that reaches it is optimal.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from dataclasses import dataclass, field
 ALIGNMENT = 8
 """Bytes every buffer begins at a multiple of."""
 
+_SCRATCH = " (scratch)"
 _MAX_STATES = 20_000
 _MAX_NODES = 200_000
 
@@ -40,10 +44,10 @@ class Task:
         The tensor it writes.
     reads : tuple of str
         Tensors it reads.
-    overwrites : tuple of str
-        Those of them that its output may replace in place, best first.
     size : int
         Bytes of the tensor.
+    leads : mapping of str to int
+        For tensors it reads that its output may run over: bytes the output must begin before them, at least.
     scratch : int
         Bytes of scratch memory.
     """
@@ -51,7 +55,7 @@ class Task:
     name: str
     reads: tuple[str, ...]
     size: int
-    overwrites: tuple[str, ...] = ()
+    leads: Mapping[str, int] = field(default_factory=dict)
     scratch: int = 0
 
 
@@ -61,18 +65,26 @@ class Buffer:
 
     Parameters
     ----------
-    names : tuple of str
-        Tensors that share it one after the other, or the task whose scratch memory it is.
+    name : str
+        The tensor, or the task and that it is its scratch memory.
     size : int
         Bytes.
     first, last : int
         Steps, both included, over which it is taken.
+    leads : mapping of str to int
+        Buffers that end as this one begins and that it may run over, with its lead in bytes.
     """
 
-    names: tuple[str, ...]
+    name: str
     size: int
     first: int
     last: int
+    leads: Mapping[str, int] = field(default_factory=dict)
+
+    def reach(self, other: Buffer) -> int:
+        """Bytes of this buffer that another one above it must stay clear of."""
+        size = aligned(self.size)
+        return min(size, aligned(self.leads[other.name])) if other.name in self.leads else size
 
     def overlaps(self, other: Buffer) -> bool:
         """Whether both are taken at one time."""
@@ -124,30 +136,42 @@ def plan(tasks: Sequence[Task], outputs: Iterable[str], inputs: Mapping[str, int
     """
     graph = _Graph(tuple(tasks), frozenset(outputs), dict(inputs))
     order = _best_order(graph)
-    buffers, scratch = _buffers(graph, order)
-    everything = [*buffers, *scratch.values()]
+    tensors, scratch = _buffers(graph, order)
+    everything = [*tensors, *scratch]
     bound = lower_bound(everything)
     offsets = place(everything, bound)
-    at = dict(zip(map(id, everything), offsets, strict=True))
     return Plan(
         tuple(graph.tasks[number].name for number in order),
-        {name: at[id(buffer)] for buffer in buffers for name in buffer.names},
-        {name: at[id(buffer)] for name, buffer in scratch.items()},
+        {buffer.name: offset for buffer, offset in zip(tensors, offsets, strict=False)},
+        {
+            buffer.name.removesuffix(_SCRATCH): offset
+            for buffer, offset in zip(scratch, offsets[len(tensors) :], strict=True)
+        },
         tuple(zip(everything, offsets, strict=True)),
-        max((offset + aligned(b.size) for b, offset in zip(everything, offsets, strict=True)), default=0),
+        _peak(everything, offsets),
         bound,
     )
 
 
 def lower_bound(buffers: Sequence[Buffer]) -> int:
-    """Largest sum of the buffers taken at one time, bytes."""
-    return max(
-        (
-            sum(aligned(b.size) for b in buffers if b.first <= time <= b.last)
-            for time in {b.first for b in buffers}
-        ),
-        default=0,
-    )
+    """Bytes that no placement can do without: the largest sum at one time, less what may be run over."""
+    by_name = {buffer.name: buffer for buffer in buffers}
+    peak = 0
+    for time in {buffer.first for buffer in buffers}:
+        live = [buffer for buffer in buffers if buffer.first <= time <= buffer.last]
+        total = sum(aligned(buffer.size) for buffer in live)
+        for buffer in live:
+            if buffer.first == time:
+                total -= _saving(buffer, [by_name[name] for name in buffer.leads])
+        peak = max(peak, total, *(aligned(buffer.size) for buffer in live))
+    return peak
+
+
+def _saving(buffer: Buffer, inputs: Sequence[Buffer]) -> int:
+    """Most bytes that a buffer can share with those it may run over."""
+    size = aligned(buffer.size)
+    shared = sum(min(aligned(one.size), size - buffer.reach(one)) for one in inputs)
+    return min(size, shared)
 
 
 @dataclass(slots=True)
@@ -172,11 +196,17 @@ class _Graph:
         """Whether nobody needs a tensor once these tasks are done."""
         return name not in self.outputs and not self.readers[name] & ~done
 
-    def replaced(self, number: int, done: int) -> str | None:
-        """The tensor that a task writes over, given the tasks done before."""
+    def leads(self, number: int, done: int) -> dict[str, int]:
+        """Leads of a task towards the tensors that die with it, given the tasks done before."""
         task = self.tasks[number]
         after = done | 1 << number
-        return next((name for name in task.overwrites if self.dies(name, after)), None)
+        return {name: lead for name, lead in task.leads.items() if self.dies(name, after)}
+
+    def saving(self, number: int, done: int) -> int:
+        """Bytes that a task's output can share with those tensors."""
+        size = self.sizes[self.tasks[number].name]
+        leads = self.leads(number, done).items()
+        return min(size, sum(min(self.sizes[name], max(size - aligned(lead), 0)) for name, lead in leads))
 
 
 def _best_order(graph: _Graph) -> list[int]:
@@ -202,10 +232,7 @@ def _best_order(graph: _Graph) -> list[int]:
             if done >> number & 1 or needs[number] & ~done:
                 continue
             after = done | 1 << number
-            old = graph.replaced(number, done)
-            added = (
-                graph.sizes[task.name] if old is None else max(graph.sizes[task.name] - graph.sizes[old], 0)
-            )
+            added = graph.sizes[task.name] - graph.saving(number, done)
             here = max(peak, live + added + aligned(task.scratch))
             freed = sum(graph.sizes[name] for name in set(task.reads) if graph.dies(name, after))
             if graph.dies(task.name, after):
@@ -217,42 +244,26 @@ def _best_order(graph: _Graph) -> list[int]:
     return given
 
 
-def _buffers(graph: _Graph, order: Sequence[int]) -> tuple[list[Buffer], dict[str, Buffer]]:
+def _buffers(graph: _Graph, order: Sequence[int]) -> tuple[list[Buffer], list[Buffer]]:
     """Buffers of the tensors, and of the tasks' scratch memory, under an order."""
     end = len(order)
-    groups: list[list[str]] = [[name] for name in graph.inputs]
-    where = {name: group for group in groups for name in group}
     born = dict.fromkeys(graph.inputs, 0)
     last = {name: end if name in graph.outputs else 0 for name in graph.inputs}
+    leads: dict[str, dict[str, int]] = {}
+    scratch = []
     done = 0
     for step, number in enumerate(order):
         task = graph.tasks[number]
-        old = graph.replaced(number, done)
-        if old is None:
-            groups.append(where.setdefault(task.name, []))
-        else:
-            where[task.name] = where[old]
-        where[task.name].append(task.name)
+        leads[task.name] = graph.leads(number, done)
         born[task.name] = step
         last[task.name] = end if task.name in graph.outputs else step
         for name in task.reads:
             last[name] = max(last[name], step)
+        if task.scratch:
+            scratch.append(Buffer(task.name + _SCRATCH, task.scratch, step, step))
         done |= 1 << number
-    buffers = [
-        Buffer(
-            tuple(group),
-            max(graph.sizes[name] for name in group),
-            min(born[name] for name in group),
-            max(last[name] for name in group),
-        )
-        for group in groups
-    ]
-    scratch = {
-        graph.tasks[number].name: Buffer((graph.tasks[number].name,), graph.tasks[number].scratch, step, step)
-        for step, number in enumerate(order)
-        if graph.tasks[number].scratch
-    }
-    return buffers, scratch
+    tensors = [Buffer(name, graph.sizes[name], born[name], last[name], leads.get(name, {})) for name in born]
+    return tensors, scratch
 
 
 def place(buffers: Sequence[Buffer], bound: int) -> list[int]:
@@ -298,14 +309,16 @@ def _peak(buffers: Sequence[Buffer], offsets: Sequence[int]) -> int:
 
 def _fit(buffers: Sequence[Buffer], offsets: Sequence[int], number: int) -> int:
     """Lowest offset at which a buffer fits beside those placed (offset at least 0)."""
+    buffer = buffers[number]
+    # Offsets it must not have: from where it would reach into another one, to that one's end.
     taken = sorted(
-        (offsets[i], offsets[i] + aligned(buffers[i].size))
-        for i in range(len(buffers))
-        if offsets[i] >= 0 and buffers[i].overlaps(buffers[number])
+        (offsets[i] - buffer.reach(other), offsets[i] + other.reach(buffer))
+        for i, other in enumerate(buffers)
+        if offsets[i] >= 0 and other.overlaps(buffer)
     )
-    size, at = aligned(buffers[number].size), 0
+    at = 0
     for begin, stop in taken:
-        if at + size <= begin:
+        if at <= begin:
             break
         at = max(at, stop)
     return at

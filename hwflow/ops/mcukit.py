@@ -119,8 +119,6 @@ class Kernel:
         How the weights are packed.
     acc_shift : int
         Bits appended to the sum of products before the bias.
-    in_place : bool
-        Whether the output may overwrite the input where it needs no more bytes a pixel.
     macs : int
         Multiply-accumulates a frame.
     """
@@ -136,7 +134,6 @@ class Kernel:
     step: int = 1
     storage: Storage = _STORAGES[8, True]
     acc_shift: int = 0
-    in_place: bool = False
     macs: int = 0
 
 
@@ -178,7 +175,7 @@ class Stage:
     type: FixedType | None = None
 
 
-class Form(ABC):
+class Form:
     """The C form of an operation."""
 
     def reasons(self, node: QuantNode) -> list[str]:
@@ -186,8 +183,11 @@ class Form(ABC):
         return []
 
 
-class RowKernel(Form):
+class RowKernel(Form, ABC):
     """An operation that computes rows from its first input.
+
+    Its kernel goes through the output pixels in raster order and reads all that a pixel needs before it stores that
+    pixel's row: the planner lets outputs run over inputs on that.
 
     Attributes
     ----------
@@ -202,7 +202,7 @@ class RowKernel(Form):
         """The kernel of a node; 64-bit values where ``wide``."""
 
 
-class RowStage(Form):
+class RowStage(Form, ABC):
     """An element-wise operation; the row comes from one of its inputs."""
 
     @abstractmethod

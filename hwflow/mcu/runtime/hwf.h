@@ -23,9 +23,11 @@
 #define HWF_DSP 0
 #endif
 
-/* How the codes of a tensor are stored. Codes below 8 bits are packed, low bits first, and each pixel begins
- * with a new byte. */
-enum { HWF_I8, HWF_U8, HWF_I16, HWF_U16, HWF_I32, HWF_I64, HWF_I4, HWF_U4, HWF_I2, HWF_U2, HWF_I1, HWF_U1 };
+/* How the codes of a tensor are stored: 2 * log2(bits) + (unsigned). Codes below 8 bits are packed, low bits first,
+ * and each pixel begins with a new byte. */
+enum {
+  HWF_I1, HWF_U1, HWF_I2, HWF_U2, HWF_I4, HWF_U4, HWF_I8, HWF_U8, HWF_I16, HWF_U16, HWF_I32, HWF_U32, HWF_I64
+};
 
 /* Rounding and overflow of a cast; the modes of ap_fixed. */
 enum { HWF_TRN, HWF_TRN_ZERO, HWF_RND, HWF_RND_ZERO, HWF_RND_INF, HWF_RND_MIN_INF, HWF_RND_CONV };
@@ -60,10 +62,7 @@ struct hwf_layer {
 };
 
 /* Bits of a stored code. */
-static inline uint32_t hwf_bits(uint8_t storage) {
-  static const uint8_t bits[] = {8, 8, 16, 16, 32, 64, 4, 4, 2, 2, 1, 1};
-  return bits[storage];
-}
+static inline uint32_t hwf_bits(uint8_t storage) { return 1u << (storage / 2); }
 
 /* Bytes from one pixel to the next. */
 static inline uint32_t hwf_stride(uint8_t storage, uint32_t channels) {

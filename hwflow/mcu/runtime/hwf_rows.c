@@ -35,7 +35,7 @@ void HWF_NAME(hwf_load)(const void *x, uint8_t storage, uint32_t n, hwf_v *row) 
       break;
     default: { /* fields: to the top of a byte, and down again with or without the sign */
       const uint32_t drop = 8 - bits;
-      const uint32_t is_signed = storage == HWF_I4 || storage == HWF_I2 || storage == HWF_I1;
+      const uint32_t is_signed = storage % 2 == 0;
       for (i = 0; i < n; i++) {
         const uint8_t top = (uint8_t)((bytes[i * bits / 8] >> (i * bits % 8)) << drop);
         row[i] = is_signed ? (int8_t)top >> drop : top >> drop;

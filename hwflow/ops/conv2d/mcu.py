@@ -65,7 +65,6 @@ def matrix_kernel(node: QuantNode, window: Window, source: Tensor, wide: bool) -
             bias=sums.bias,
             storage=storage,
             acc_shift=sums.shift,
-            in_place=window.is_pixel,
             macs=matrix.size * node.pixels,
         )
     xnor = fields.bits == 1 and source.storage.enum == "HWF_U1" and in_c % 8 == 0
@@ -82,7 +81,6 @@ def matrix_kernel(node: QuantNode, window: Window, source: Tensor, wide: bool) -
         zero=fields.zero,
         step=fields.step,
         acc_shift=sums.shift,
-        in_place=window.is_pixel,
         macs=matrix.size * node.pixels,
     )
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""C form of the dense layer: the convolution of one pixel."""
+"""C form of the dense layer: a convolution of single pixels."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class DenseMcu(RowKernel):
     """Vector times matrix."""
 
     def kernel(self, node: QuantNode, source: Tensor, wide: bool) -> Kernel:
-        return matrix_kernel(node, Window(1, 1, 1, 1), source, wide)
+        return matrix_kernel(node, Window(1, node.pixels, 1, node.pixels), source, wide)
 
 
 LOWERING = DenseMcu()
