@@ -154,13 +154,13 @@ def _claims(case: Case, design: Design, block: Block) -> dict[str, int]:
     words = case.inputs[0].channels // block.inputs[0][1].lanes
     # A stride may skip so many pixels that taking them lasts longer than the sums.
     claims = {"ii": max(design.plan.ii_bound, case.inputs[0].pixels * words)}
-    if not folding.pe:
-        return claims | {"latency": folding.latency}
     accesses = op(node.op).access(node, list(case.inputs))
-    pixel = int(accesses[0].last[0]) if accesses else 0
+    if accesses is None:
+        return claims | {"latency": folding.latency}
+    folds = max(1, node.channels // (folding.pe or folding.out_lanes))
     return claims | {
-        "latency_from": (pixel + 1) * words - 1,
-        "latency_max": folding.latency + folding.cycles // (node.channels // folding.pe),
+        "latency_from": (int(accesses[0].last[0]) + 1) * words - 1,
+        "latency_max": folding.latency + folding.cycles // folds,
     }
 
 

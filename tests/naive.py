@@ -81,7 +81,60 @@ def exact(node: QuantNode, inputs: list[Tensor], shapes: list[tuple[int, ...]]) 
         return {i: x[i] + inputs[1][i] for i in indices}
     if node.op == "reshape":
         return dict(zip(indices, (x[i] for i in sorted(x)), strict=True))
+    if node.op == "pad":
+        at = node.attrs
+        moved = {i: _moved(i, (-at["top"], -at["left"])) for i in indices}
+        return {i: x.get(source, Fraction(0)) for i, source in moved.items()}
+    if node.op == "upsample":
+        steps = (node.attrs["factor_h"], node.attrs["factor_w"], 1)[-len(node.shape) :]
+        return {i: x[tuple(k // step for k, step in zip(i, steps, strict=True))] for i in indices}
+    if node.op == "permute":
+        return {i: x[tuple(i[node.attrs["perm"].index(axis)] for axis in range(len(i)))] for i in indices}
+    if node.op == "concat":
+        axis = node.attrs["axis"]
+        first = shapes[0][axis]
+        return {
+            i: x[i] if i[axis] < first else inputs[1][(*i[:axis], i[axis] - first, *i[axis + 1 :])]
+            for i in indices
+        }
+    if node.op == "pool":
+        return _pooled(node, x, params, shapes[0], indices)
     raise NotImplementedError(node.op)
+
+
+def _moved(index: tuple[int, ...], by: tuple[int, int]) -> tuple[int, ...]:
+    """An index moved by rows and columns; two axes are one row."""
+    *rows, col, channel = index
+    return (*(row + by[0] for row in rows), col + by[1], channel)
+
+
+def _pooled(
+    node: QuantNode,
+    x: Tensor,
+    params: dict[str, Tensor],
+    shape: tuple[int, ...],
+    indices: list[tuple[int, ...]],
+) -> Tensor:
+    """Largest value or mean of each window."""
+    at: dict[str, Any] = dict(node.attrs)
+    result = {}
+    pixels = product(range(at["out_h"]), range(at["out_w"]), range(shape[-1]))
+    for index, (oy, ox, c) in zip(indices, pixels, strict=True):
+        rows = [oy * at["stride_h"] + k - at["pad_top"] for k in range(at["kernel_h"])]
+        cols = [ox * at["stride_w"] + k - at["pad_left"] for k in range(at["kernel_w"])]
+        taken = [
+            x[((row, col, c) if len(shape) == 3 else (col, c))]
+            for row, col in product(rows, cols)
+            if 0 <= row < at["in_h"] and 0 <= col < at["in_w"]
+        ]
+        if at["function"] == "max":
+            result[index] = max(taken)
+        elif "scale" in params:
+            result[index] = sum(taken, Fraction(0)) * params["scale"][0,]
+        else:
+            units = sum(taken, Fraction(0)) / len(taken) * Fraction(2) ** at["frac"]
+            result[index] = (floor(units) if units >= 0 else ceil(units)) / Fraction(2) ** at["frac"]
+    return result
 
 
 def _window_sum(node: QuantNode, x: Tensor, params: dict[str, Tensor], index: tuple[int, ...]) -> Fraction:

@@ -119,13 +119,21 @@ def schedule(graph: QuantGraph) -> Schedule:
 
 
 def fold(graph: QuantGraph) -> dict[str, Folding]:
-    """Folding of every node, in graph order."""
+    """Folding of every node, in graph order: the reuse factors set the pace, the other layers follow it."""
     nodes = graph.by_name()
+    pace = max(_own_pace(node, [nodes[name] for name in node.inputs]) for node in graph)
     folding: dict[str, Folding] = {}
     for node in graph:
         lanes = [folding[name].out_lanes for name in node.inputs]
-        folding[node.name] = op(node.op).folding(node, [nodes[name] for name in node.inputs], lanes)
+        sources = [nodes[name] for name in node.inputs]
+        folding[node.name] = op(node.op).folding_within(node, sources, lanes, pace)
     return folding
+
+
+def _own_pace(node: QuantNode, sources: list[QuantNode]) -> int:
+    """Cycles a frame takes in an input or in a matrix-vector unit, whatever the lanes around it; else 0."""
+    folding = op(node.op).folding(node, sources, [1] * len(sources))
+    return _busy(node, sources, folding) if folding.pe or not sources else 0
 
 
 def _busy(node: QuantNode, sources: list[QuantNode], folding: Folding) -> int:
@@ -160,7 +168,8 @@ def _computed(
     for access, arrival, source in zip(accesses, arrivals, sources, strict=True):
         last = np.maximum.accumulate(access.last)
         needed = (last[None, :] + frames * source.pixels).ravel()
-        ready = np.maximum(ready, arrival.last[np.maximum(needed, 0)])
+        # Nothing is needed yet where that lies before the first frame.
+        ready = np.maximum(ready, np.where(needed < 0, 0.0, arrival.last[np.maximum(needed, 0)]))
     # start[i] = max(ready[i], start[i - 1] + cycles), unrolled.
     steps = np.arange(ready.size) * float(folding.cycles)
     start = np.maximum.accumulate(ready - steps) + steps

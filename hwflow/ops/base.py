@@ -110,6 +110,12 @@ class Window:
         """Whether the window is a single pixel that moves by one."""
         return self.kernel_h == self.kernel_w == self.stride_h == self.stride_w == 1
 
+    def folding_within(
+        self, node: QuantNode, inputs: Sequence[QuantNode], lanes: Sequence[int], cycles: int
+    ) -> Folding:
+        """Folding in a network whose frames take ``cycles`` cycles, set by the layers with a reuse factor."""
+        return self.folding(node, inputs, lanes)
+
     def access(self) -> Access:
         """Pixels each window position reads, and the smallest line buffer that holds them."""
         return Access(self._first(), self._last(), (self.kernel_h - 1) * self.in_w + self.kernel_w)
@@ -316,6 +322,20 @@ class OpSpec(ABC):
         return points
 
 
+class FollowingOp(OpSpec):
+    """A layer type without a reuse factor: as few lanes as keep the pace of the network."""
+
+    def folding(self, node: QuantNode, inputs: Sequence[QuantNode], lanes: Sequence[int]) -> Folding:
+        frames = [x.pixels * x.channels // width for x, width in zip(inputs, lanes, strict=True)]
+        return self.folding_within(node, inputs, lanes, max(frames))
+
+    @abstractmethod
+    def folding_within(
+        self, node: QuantNode, inputs: Sequence[QuantNode], lanes: Sequence[int], cycles: int
+    ) -> Folding:
+        """Folding with as few lanes as keep a frame within ``cycles`` cycles, or all lanes."""
+
+
 _ROUNDING = ("TRN", "TRN_ZERO", "RND", "RND_ZERO", "RND_INF", "RND_MIN_INF", "RND_CONV")
 _OVERFLOW = ("WRAP", "SAT", "SAT_ZERO", "SAT_SYM")
 
@@ -343,6 +363,11 @@ def lanes_for(total: int, cycles: int) -> int:
     4
     """
     return next(lanes for lanes in range(1, total + 1) if total % lanes == 0 and total // lanes <= cycles)
+
+
+def lanes_within(node: QuantNode, cycles: int) -> int:
+    """Fewest lanes that pass a frame of the node's tensor within ``cycles`` cycles; all where none do."""
+    return lanes_for(node.channels, max(1, cycles // node.pixels))
 
 
 def align(codes: Codes, from_frac: int, to_frac: int) -> Codes:

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from hwflow.errors import UserError
 from hwflow.numerics.fixed import Cast, FixedType
 
 KerasCheck = Callable[[Any, bool], Iterator[tuple[str, str]]]
@@ -67,3 +68,21 @@ class LayerTypes(Protocol):
 
     def set_constant(self, name: str, data: str, values: NDArray[np.float64], grid: FixedType) -> None:
         """Replace a constant tensor by exact values, so that no later pass quantizes it again."""
+
+
+def passed_on(layer: LayerTypes) -> Cast:
+    """Type of the result of a layer that only moves values: that of its input.
+
+    Raises
+    ------
+    UserError
+        When the configuration names another type.
+    """
+    cast = layer.input_cast()
+    given = layer.given("result")
+    if given is not None and given.type != cast.type:
+        raise UserError(
+            f"Precision.result {given} differs from the type {cast} of its input, and the layer only moves "
+            "values; leave it out, or quantize before the layer"
+        )
+    return cast

@@ -10,12 +10,17 @@ from hwflow.ops.activation import ActivationOp
 from hwflow.ops.add import AddOp
 from hwflow.ops.affine import AffineOp
 from hwflow.ops.base import OpSpec
+from hwflow.ops.concat import ConcatOp
 from hwflow.ops.conv2d import Conv2dOp
 from hwflow.ops.dense import DenseOp
 from hwflow.ops.depthwise_conv2d import DepthwiseConv2dOp
 from hwflow.ops.input import InputOp
+from hwflow.ops.pad import PadOp
+from hwflow.ops.permute import PermuteOp
+from hwflow.ops.pool import PoolOp
 from hwflow.ops.prelu import PreluOp
 from hwflow.ops.reshape import ReshapeOp
+from hwflow.ops.upsample import UpsampleOp
 
 _SPECS: tuple[type[OpSpec], ...] = (
     InputOp,
@@ -26,6 +31,11 @@ _SPECS: tuple[type[OpSpec], ...] = (
     PreluOp,
     AddOp,
     AffineOp,
+    ConcatOp,
+    PoolOp,
+    PadOp,
+    UpsampleOp,
+    PermuteOp,
     ReshapeOp,
 )
 

@@ -1,36 +1,54 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Flatten and reshape: the stream keeps its order, so only the shape changes."""
+"""Flatten and reshape: the stream keeps its order, so only the shape changes; layers of training alone."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from math import gcd
 from typing import Any, ClassVar
 
 import numpy as np
 
-from hwflow.errors import UserError
 from hwflow.ir.graph import QuantNode
 from hwflow.numerics.fixed import Cast, Codes, FixedType
 from hwflow.ops.base import Folding, Instance, Interval, OpSpec
-from hwflow.ops.frontend import KerasCheck, LayerTypes, supported
+from hwflow.ops.frontend import KerasCheck, LayerTypes, passed_on, supported
 from hwflow.ops.lowering import output_shape
+
+TRAINING_LAYERS = (
+    "ActivityRegularization",
+    "AlphaDropout",
+    "GaussianDropout",
+    "GaussianNoise",
+    "SpatialDropout1D",
+    "SpatialDropout2D",
+)
+"""Keras layers that pass their input on unchanged once training is over, beside Dropout."""
+
+
+def _check_dropout(layer: Any, has_precision: bool) -> Iterator[tuple[str, str]]:
+    if not layer.outbound_nodes:
+        yield (
+            "it is an output of the model, which hls4ml's converter loses",
+            "remove it: it does nothing here",
+        )
 
 
 class ReshapeOp(OpSpec):
     """Same values in the same (row-major, channels-last) order under another shape."""
 
     name: ClassVar[str] = "reshape"
-    hls4ml_classes: ClassVar[tuple[str, ...]] = ("Reshape",)
+    hls4ml_classes: ClassVar[tuple[str, ...]] = ("Reshape", "HwflowReshape")
 
-    keras: ClassVar[Mapping[str, KerasCheck]] = {"Flatten": supported, "Dropout": supported}
+    keras: ClassVar[Mapping[str, KerasCheck]] = {
+        "Flatten": supported,
+        "Reshape": supported,
+        "Dropout": _check_dropout,
+        **dict.fromkeys(TRAINING_LAYERS, supported),
+    }
 
     def types(self, layer: LayerTypes) -> Cast:
-        cast = layer.input_cast()
-        given = layer.given("result")
-        if given is not None and given.type != cast.type:
-            raise UserError(f"Precision.result {given} differs from its input {cast}; a reshape cannot cast")
-        return cast
+        return passed_on(layer)
 
     def lower(self, layer: Any, name: str, inputs: Sequence[QuantNode]) -> QuantNode:
         return QuantNode(name, self.name, (inputs[0].name,), output_shape(layer), inputs[0].cast)
