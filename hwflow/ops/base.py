@@ -110,12 +110,6 @@ class Window:
         """Whether the window is a single pixel that moves by one."""
         return self.kernel_h == self.kernel_w == self.stride_h == self.stride_w == 1
 
-    def folding_within(
-        self, node: QuantNode, inputs: Sequence[QuantNode], lanes: Sequence[int], cycles: int
-    ) -> Folding:
-        """Folding in a network whose frames take ``cycles`` cycles, set by the layers with a reuse factor."""
-        return self.folding(node, inputs, lanes)
-
     def access(self) -> Access:
         """Pixels each window position reads, and the smallest line buffer that holds them."""
         return Access(self._first(), self._last(), (self.kernel_h - 1) * self.in_w + self.kernel_w)
@@ -283,6 +277,12 @@ class OpSpec(ABC):
         lanes : sequence of int
             Values a beat the producers deliver.
         """
+
+    def folding_within(
+        self, node: QuantNode, inputs: Sequence[QuantNode], lanes: Sequence[int], cycles: int
+    ) -> Folding:
+        """Folding in a network whose frames take ``cycles`` cycles, set by the layers with a reuse factor."""
+        return self.folding(node, inputs, lanes)
 
     def access(self, node: QuantNode, inputs: Sequence[QuantNode]) -> tuple[Access, ...] | None:
         """What the node's outputs read of each input, for a node that waits for whole pixels.
