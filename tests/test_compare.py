@@ -37,7 +37,7 @@ def test_the_first_layer_and_element_in_dataflow_order_are_named() -> None:
     record = compare("csim", "layers", _tensors(), dict(reversed(other.items())))
     assert record.mismatches == 4
     assert record.first_difference == (
-        "layer first, frame 1, element [0, 2]: expected code 14 (0.875), got 13 (0.8125)"
+        "layer first, frame 1, element [0, 2]: expected code 14 (0x0e = 0.875), got 13 (0x0d = 0.8125)"
     )
 
 

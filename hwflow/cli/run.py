@@ -138,15 +138,20 @@ _SECONDS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))
 
 def verdict(rungs: Sequence[RungRecord]) -> str:
     """What the verification ladder says, in one line; a rung that differs is an error before."""
-    whole = [rung for rung in rungs if rung.scope == "output"]
+    names = {"qkeras": "QKeras", "csim": "C++", "rtl": "RTL"}
+    outputs = [rung for rung in rungs if rung.scope == "output"]
+    whole = [rung for rung in outputs if rung.rung in names]
     if not whole:
         return "nothing was compared"
-    names = {"qkeras": "QKeras", "csim": "C++", "rtl": "RTL"}
     compared = [names[rung.rung] for rung in whole]
     compared.insert(1 if whole[0].rung == "qkeras" else 0, "golden")
     text = f"bit-exact: {' = '.join(compared)} on {_frames(whole)}"
-    layers = [rung for rung in rungs if rung.scope == "layers"]
-    return f"{text}, at every layer on {_frames(layers)}" if layers else text
+    for where, some in (
+        ("at every layer", [rung for rung in rungs if rung.scope == "layers"]),
+        ("in its netlist", [rung for rung in outputs if rung.rung == "netlist"]),
+    ):
+        text += f", {where} on {_frames(some)}" if some else ""
+    return text
 
 
 def _frames(rungs: Sequence[RungRecord]) -> str:

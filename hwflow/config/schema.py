@@ -70,6 +70,9 @@ class VerifyConfig(_Section):
     )
     Csim: bool = Field(True, description="compile and run hls4ml's C++")
     Rtl: bool = Field(True, description="simulate the SystemVerilog")
+    Netlist: bool = Field(
+        False, description="simulate the netlist that Yosys makes (small designs)"
+    )
 
 
 class HwflowConfig(_Section):

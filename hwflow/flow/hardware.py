@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,7 +19,7 @@ from hwflow.flow.runner import Step
 from hwflow.ir.graph import QuantGraph
 from hwflow.ir.serialize import load_graph, save_graph
 from hwflow.numerics.codes import from_codes, to_codes
-from hwflow.numerics.fixed import Cast, Codes
+from hwflow.numerics.fixed import Cast
 from hwflow.records import FacesRecord, Kind, LayerRecord, Metric, RungRecord, read_rungs, write_records
 from hwflow.verify.vectors import LAYERS_FILE, Vectors, first_frames
 
@@ -34,9 +34,13 @@ GOLDEN = "golden"
 FACES = "faces"
 RTL = "rtl"
 HLS = "hls"
+NETLIST = "netlist"
 _FRAMES_A_PROCESS = 16
 #: Frames of the bench that travels with the RTL.
 _BENCH_FRAMES = 2
+_STALLED = "output under random stalls"
+#: Frames of the netlist, which simulates slowly.
+_NETLIST_FRAMES = 2
 
 
 def _metric(
@@ -225,13 +229,12 @@ def _vectors(context: Context) -> Vectors:
 
 def _golden_tensors(context: Context) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """Expected outputs, and expected tensors of the traced frames."""
-    from hwflow.verify.compare import Tensor
+    from hwflow.verify.compare import typed
 
     graph, vectors = the_graph(context), _vectors(context)
-    whole = {name: Tensor(codes, graph.node(name).type) for name, codes in vectors.outputs().items()}
     with np.load(vectors.folder / LAYERS_FILE) as archive:
-        layers = {node.name: Tensor(archive[node.name], node.type) for node in graph}
-    return whole, layers
+        layers = typed(graph, {node.name: archive[node.name] for node in graph})
+    return typed(graph, vectors.outputs()), layers
 
 
 # ------------------------------------------------------------------------------------------------ qkeras
@@ -420,7 +423,7 @@ def _emit(context: Context) -> None:
 
 
 def _rtlsim(context: Context) -> None:
-    from hwflow.verify.compare import Tensor, compare
+    from hwflow.verify.compare import compare, typed
     from hwflow.verify.rtlsim import RtlSimulator, cores
 
     if not context.config.Hwflow.Verify.Rtl:
@@ -433,20 +436,16 @@ def _rtlsim(context: Context) -> None:
     simulator.build()
     # A process simulates enough frames in a row that filling the accelerator does not weigh much.
     result = simulator.run(codes, processes=max(1, min(cores(), count // _FRAMES_A_PROCESS)))
-
-    def tensors(found: Mapping[str, Codes]) -> dict[str, Tensor]:
-        return {name: Tensor(values, graph.node(name).type) for name, values in found.items()}
-
-    rungs = [compare("rtl", "output", whole, tensors(result.outputs))]
+    rungs = [compare("rtl", "output", whole, typed(graph, result.outputs))]
     if verify.StallFrames:
         idle, stall = verify.Stalls or simulator.busy_rates()
         some = first_frames(codes, verify.StallFrames)
         stalled = simulator.run(some, idle=idle, stall=stall, seed=context.seed)
-        expected = {name: Tensor(t.codes[: verify.StallFrames], t.type) for name, t in whole.items()}
-        rungs.append(compare("rtl", "output under random stalls", expected, tensors(stalled.outputs)))
+        expected = typed(graph, first_frames(_vectors(context).outputs(), verify.StallFrames))
+        rungs.append(compare("rtl", _STALLED, expected, typed(graph, stalled.outputs)))
     if verify.TraceFrames:
         traced = simulator.trace(first_frames(codes, verify.TraceFrames))
-        rungs.append(compare("rtl", "layers", layers, tensors(traced)))
+        rungs.append(compare("rtl", "layers", layers, typed(graph, traced)))
     source, log = "logs/rtlsim.log", "verify/rtl.json"
     period = context.config.ClockPeriod
     reason = "" if result.ii_cycles is not None else "a single frame has no interval"
@@ -464,11 +463,43 @@ def _rtlsim(context: Context) -> None:
     _finish_rungs(context, "rtl", rungs)
 
 
+def _netlist(context: Context) -> None:
+    from hwflow.tools.verilator import QUICK
+    from hwflow.verify.compare import compare, typed
+    from hwflow.verify.netlist import write_netlist_folder
+    from hwflow.verify.rtlsim import RtlSimulator
+
+    if not context.config.Hwflow.Verify.Netlist:
+        _skipped(context, "netlist", "Hwflow.Verify.Netlist is false")
+        return
+    graph, folder = the_graph(context), context.run_dir / NETLIST
+    write_netlist_folder(context.run_dir / RTL, folder, context.log)
+    simulator = RtlSimulator(folder, context.log)
+    simulator.build(flags=QUICK)
+    codes, golden = (
+        first_frames(vectors, _NETLIST_FRAMES)
+        for vectors in (_vectors(context).inputs(), _vectors(context).outputs())
+    )
+    rungs = []
+    for scope, (idle, stall) in (("output", (0, 0)), (_STALLED, simulator.busy_rates())):
+        result = simulator.run(codes, idle=idle, stall=stall, seed=context.seed)
+        rungs.append(compare("netlist", scope, typed(graph, golden), typed(graph, result.outputs)))
+    frames = min(_NETLIST_FRAMES, context.config.Hwflow.Verify.Frames)
+    context.record(
+        [
+            _metric(
+                "sim.netlist.seconds_per_frame", result.seconds / frames, "s", "measured", "logs/netlist.log"
+            )
+        ]
+    )
+    _finish_rungs(context, "netlist", rungs)
+
+
 def _verify(context: Context) -> None:
     """Gather the rungs."""
     rungs = [
         record
-        for rung in ("qkeras", "csim", "rtl")
+        for rung in ("qkeras", "csim", "rtl", "netlist")
         for record in read_rungs(context.run_dir / f"verify/{rung}.json")
     ]
     write_records(context.run_dir / "verify.json", rungs)
@@ -553,5 +584,15 @@ STEPS: tuple[Step, ...] = (
             *("rtl.latency_cycles", "rtl.latency_ms", "rtl.ii_cycles", "rtl.fps"),
         ),
     ),
-    Step("verify", _verify, lambda _: None, ("verify.json",), needs=("qkeras", "csim", "rtlsim")),
+    Step(
+        "netlist",
+        _netlist,
+        _frames_inputs,
+        ("verify/netlist.json",),
+        needs=("emit", "golden"),
+        code=("verify/netlist", "verify/rtlsim"),
+        packages=("pyosys",),
+        metrics=("verify.netlist.mismatches", "sim.netlist.seconds_per_frame"),
+    ),
+    Step("verify", _verify, lambda _: None, ("verify.json",), needs=("qkeras", "csim", "rtlsim", "netlist")),
 )

@@ -175,7 +175,8 @@ def _rung_checks(run: RunFiles) -> Iterator[Check]:
         for record in found.get(rung, []):
             name = f"{title}, {_SCOPES.get(record.scope, record.scope)}"
             yield Check(_state(record), name, record.first_difference, record)
-        if rung in _REQUIRED and rung not in found:
+        required = rung in _REQUIRED or (rung == "netlist" and run.config.Hwflow.Verify.Netlist)
+        if required and rung not in found:
             yield Check("open", title, _why_absent(run, "verify", f"verify.{rung}.mismatches"))
 
 

@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from hwflow.errors import InternalError
+from hwflow.ir.graph import QuantGraph
 from hwflow.numerics.fixed import Codes, FixedType
 from hwflow.records import RungRecord
 
@@ -29,7 +30,14 @@ class Tensor:
     type: FixedType
 
 
-def compare(rung: str, scope: str, golden: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> RungRecord:
+def typed(graph: QuantGraph, codes: Mapping[str, Codes]) -> dict[str, Tensor]:
+    """Codes of a graph's nodes with the grids they have there."""
+    return {name: Tensor(values, graph.node(name).type) for name, values in codes.items()}
+
+
+def compare(
+    rung: str, scope: str, golden: Mapping[str, Tensor], other: Mapping[str, Tensor], *, first_frame: int = 0
+) -> RungRecord:
     """Compare tensors of two implementations.
 
     Parameters
@@ -42,6 +50,8 @@ def compare(rung: str, scope: str, golden: Mapping[str, Tensor], other: Mapping[
         Expected tensors in dataflow order; those that ``other`` lacks are left out.
     other : mapping of str to Tensor
         Tensors to check.
+    first_frame : int
+        Number of the first of these frames in the run.
 
     Returns
     -------
@@ -59,14 +69,18 @@ def compare(rung: str, scope: str, golden: Mapping[str, Tensor], other: Mapping[
     values = mismatches = frames = 0
     first = ""
     for name in names:
-        expected, got = _aligned(golden[name], other[name], f"{rung}: {name}")
+        expected, got = aligned(golden[name], other[name], f"{rung}: {name}")
         wrong = expected != got
         values += expected.size
         frames = max(frames, expected.shape[0])
         mismatches += int(wrong.sum())
         if not first and wrong.any():
-            first = _describe(
-                name, expected, got, np.argwhere(wrong)[0], max(golden[name].type.frac, other[name].type.frac)
+            place = np.argwhere(wrong)[0].tolist()
+            grid = _common(golden[name].type, other[name].type)
+            codes = (_text(int(values[tuple(place)]), grid) for values in (expected, got))
+            first = (
+                f"layer {name}, frame {first_frame + place[0]}, element {place[1:]}: "
+                "expected code {}, got {}".format(*codes)
             )
     return RungRecord(
         rung=rung,
@@ -79,19 +93,22 @@ def compare(rung: str, scope: str, golden: Mapping[str, Tensor], other: Mapping[
     )
 
 
-def _aligned(golden: Tensor, other: Tensor, where: str) -> tuple[Codes, Codes]:
-    """Both tensors on the finer grid, in the golden shape."""
+def aligned(golden: Tensor, other: Tensor, where: str) -> tuple[Codes, Codes]:
+    """Codes of both tensors on the finer grid, in the golden shape."""
     if golden.codes.size != other.codes.size:
         raise InternalError(f"{where}: {other.codes.shape} values against {golden.codes.shape}")
-    frac = max(golden.type.frac, other.type.frac)
+    frac = _common(golden.type, other.type).frac
     expected = golden.codes << (frac - golden.type.frac)
     return expected, other.codes.reshape(golden.codes.shape) << (frac - other.type.frac)
 
 
-def _describe(name: str, expected: Codes, got: Codes, index: Sequence[int], frac: int) -> str:
-    place = tuple(int(i) for i in index)
-    want, have = int(expected[place]), int(got[place])
-    return (
-        f"layer {name}, frame {place[0]}, element {list(place[1:])}: "
-        f"expected code {want} ({want * 2.0**-frac:g}), got {have} ({have * 2.0**-frac:g})"
-    )
+def _common(a: FixedType, b: FixedType) -> FixedType:
+    """The grid on which two tensors are compared."""
+    frac = max(a.frac, b.frac)
+    return FixedType(a.signed or b.signed, max(t.width + frac - t.frac for t in (a, b)), frac)
+
+
+def _text(code: int, grid: FixedType) -> str:
+    """A code with its bits and its value."""
+    digits = -(-grid.width // 4)
+    return f"{code} (0x{code & ((1 << grid.width) - 1):0{digits}x} = {code * 2.0**-grid.frac:g})"
