@@ -3,19 +3,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from itertools import product
 from random import Random
 from typing import Any
 
-from hwflow.emit.memfile import memory_name
+import numpy as np
+
+from hwflow.emit.memfile import memory_name, memory_text
 from hwflow.numerics.fixed import Cast, FixedType, Overflow, Rounding
+from hwflow.ops.base import Memory
+from hwflow.ops.weightcode import choose, encode
 from hwflow.verify.bench.streams import beat_of
 from rtl_tests.units import Port, Unit
 from tests import naive
 
 #: Modules in dependency order.
-MODULES = ("hwf_fifo", "hwf_dwc", "hwf_fork", "hwf_window", "hwf_window_parallel", "hwf_cast", "hwf_mvu")
+MODULES = (
+    "hwf_fifo",
+    "hwf_dwc",
+    "hwf_fork",
+    "hwf_window",
+    "hwf_window_parallel",
+    "hwf_cast",
+    "hwf_rom",
+    "hwf_mvu",
+)
 
 
 def _raw(width: int, beats_per_frame: int = 1) -> dict[str, Any]:
@@ -180,31 +194,45 @@ def window_parallel(
     )  # fmt: skip
 
 
+def _grid(name: str) -> FixedType:
+    """``s4`` and ``u4``: signed and unsigned codes of 4 bits."""
+    return FixedType(name[0] == "s", int(name[1:]), 0)
+
+
+def _weights(kind: str, rng: Random) -> Callable[[], int]:
+    """Draws weights of a grid, or of a set of values."""
+    sets = {"binary": (-2, 2), "ternary": (-1, 0, 1), "pow2": (-8, -4, -2, -1, 0, 1, 2, 4)}
+    if kind in sets:
+        return lambda: rng.choice(sets[kind])
+    low, high = _grid(kind).range()
+    return lambda: rng.choice((low, high, rng.randint(low, high)))
+
+
 def mvu(
     name: str, pe: int, simd: int, folds: int, synapse_folds: int, lanes: int, rng: Random, *,
-    depthwise: bool = False, x_signed: bool = True, w_signed: bool = True,
+    depthwise: bool = False, x_type: str = "s5", weights: str = "s4", style: str = "auto",
+    lut_bits: int = 0, bipolar: bool = False, block: bool = False,
 ) -> Unit:  # fmt: skip
     """Sums of products, with bias on a finer grid, rounded and saturated."""
-    x_width, w_width, bias_width, vectors = 5, 4, 9, 6
+    vectors = 6
     out = Cast(FixedType(True, 6, 0), Rounding.RND_CONV, Overflow.SAT)
-    acc_frac, sum_frac = 3, 5
-
-    def draw(width: int, signed: bool) -> int:
-        value = rng.getrandbits(width)
-        return value - (1 << width) if signed and value >> (width - 1) else value
+    frac, sum_frac = 3, 5
+    draw = _weights(weights, rng)
+    grid = _grid(x_type)
+    low, high = grid.range()
 
     groups = pe if depthwise else 1
     shape = folds, synapse_folds, pe, simd
-    weight = {index: draw(w_width, w_signed) for index in product(*map(range, shape))}
-    bias = [draw(bias_width, True) for _ in range(folds * pe)]
+    weight = {index: draw() for index in product(*map(range, shape))}
+    bias = [rng.randint(-256, 255) for _ in range(folds * pe)]
     stimulus, expected = [], []
-    for _ in range(vectors):
+    for vector in range(vectors):
         x = {
-            index: draw(x_width, x_signed)
+            index: rng.choice((-1, 1)) if bipolar else (low, high, rng.randint(low, high))[min(vector, 2)]
             for index in product(range(folds), range(synapse_folds), range(simd), range(groups))
         }
         stimulus += [
-            beat_of([x[f, s, i, g] for i in range(simd) for g in range(groups)], x_width)
+            beat_of([x[f, s, i, g] for i in range(simd) for g in range(groups)], grid.width)
             for f, s in product(range(folds), range(synapse_folds))
         ]
         codes = []
@@ -213,36 +241,43 @@ def mvu(
                 weight[f, s, p, i] * x[f, s, i, p if depthwise else 0]
                 for s, i in product(range(synapse_folds), range(simd))
             )
-            total = naive.Fraction(acc, 2**acc_frac) + naive.Fraction(bias[f * pe + p], 2**sum_frac)
+            total = naive.Fraction(acc, 2**frac) + naive.Fraction(bias[f * pe + p], 2**sum_frac)
             codes.append(naive.cast(total, out))
         expected += [beat_of(codes[i : i + lanes], out.type.width) for i in range(0, len(codes), lanes)]
-    digits = -(-pe * simd * w_width // 4)
-    weights = "".join(
-        f"{beat_of([weight[f, s, p, i] for p in range(pe) for i in range(simd)], w_width):0{digits}x}\n"
-        for f, s in product(range(folds), range(synapse_folds))
+    words = np.array([weight[index] for index in product(*map(range, shape))]).reshape(-1, pe * simd)
+    matrix = words.reshape(folds, synapse_folds, pe, simd).transpose(1, 3, 0, 2).reshape(-1, folds * pe)
+    plan = choose(
+        matrix, pe, simd, grid, style=style, lut_bits=lut_bits, depthwise=depthwise, bipolar=bipolar
     )
-    biases = "".join(
-        f"{beat_of(bias[i : i + lanes], bias_width):0{-(-lanes * bias_width // 4)}x}\n"
-        for i in range(0, len(bias), lanes)
-    )
-    memories = {memory_name(text, kind): text for kind, text in (("weight", weights), ("bias", biases))}
+    plan = replace(plan, block=block)
+    encoding = encode(words, pe, simd, synapse_folds, plan)
+    scale = sum_frac - frac + plan.shift
+    taken = np.array(bias) - (encoding.offset << scale)
+    bias_width = FixedType.for_range(min(int(taken.min()), -1), int(taken.max()), 0).width + 1
+    memories = {}
+    for kind, memory in (
+        ("weight", encoding.memory), ("bias", Memory(taken.reshape(-1, lanes), bias_width)),
+    ):  # fmt: skip
+        text = memory_text(memory)
+        memories[memory_name(text, kind)] = text
     weight_file, bias_file = (f"mem/{memory}" for memory in memories)
-    acc_width = x_width + w_width + (synapse_folds * simd).bit_length() + 1
+    acc_width = grid.width + 10 + (synapse_folds * simd).bit_length()
     parameters: dict[str, int | str] = {
         "Pe": pe, "Simd": simd, "Depthwise": int(depthwise), "Folds": folds, "SynapseFolds": synapse_folds,
-        "Lanes": lanes, "XW": x_width, "XSigned": int(x_signed), "WW": w_width, "WSigned": int(w_signed),
-        "AccW": acc_width, "AccFrac": acc_frac, "BiasW": bias_width, "SumW": acc_width + sum_frac - acc_frac + 1,
-        "SumFrac": sum_frac, "OutW": out.type.width, "OutSigned": 1, "OutFrac": out.type.frac, "Rounding": 6,
-        "Overflow": 1, "WeightFile": weight_file, "BiasFile": bias_file,
+        "Lanes": lanes, "XW": grid.width, "XSigned": int(grid.signed), **plan.parameters(),
+        "AccW": acc_width, "AccFrac": frac - plan.shift - encoding.halved, "BiasW": bias_width,
+        "SumW": max(acc_width + scale + encoding.halved, bias_width) + 1, "SumFrac": sum_frac,
+        "OutW": out.type.width, "OutSigned": 1, "OutFrac": out.type.frac, "Rounding": 6, "Overflow": 1,
+        "WeightFile": weight_file, "BiasFile": bias_file,
     }  # fmt: skip
     beats = folds * pe // lanes
     return Unit(
-        f"mvu_{name}", "hwf_mvu", parameters, (Port("s_axis", simd * groups * x_width),),
+        f"mvu_{name}", "hwf_mvu", parameters, (Port("s_axis", simd * groups * grid.width),),
         (Port("m_axis", lanes * out.type.width),), {"s_axis": stimulus}, {"m_axis": expected},
         {"m_axis": {"lanes": lanes, "width": out.type.width, "signed": True, "frac": 0, "beats_per_frame": beats}},
         memories=memories,
         claims={
-            "latency": 8 if simd > 1 else 7, "latency_from": synapse_folds - 1,
+            "latency": plan.latency(simd), "latency_from": synapse_folds - 1,
             "ii": folds * max(synapse_folds, pe // lanes),
         },
     )  # fmt: skip
@@ -277,7 +312,23 @@ def units(seed: int) -> list[Unit]:
         window_parallel("global", Geometry(4, 4, 4, 4), 2, 8, rng, group=2),
         window_parallel("row", Geometry(1, 5, 1, 3, pad_left=1, same=True), 2, 3, rng),
         mvu("wide", 4, 2, 1, 6, 2, rng), mvu("folded", 3, 1, 4, 5, 1, rng), mvu("once", 6, 3, 1, 1, 6, rng),
-        mvu("single", 1, 1, 1, 1, 1, rng), mvu("unsigned", 2, 2, 2, 4, 1, rng, x_signed=False, w_signed=False),
-        mvu("depthwise", 3, 1, 2, 9, 1, rng, depthwise=True), mvu("positions", 2, 3, 2, 3, 2, rng, depthwise=True),
-        mvu("starved", 4, 1, 2, 2, 1, rng),
+        mvu("single", 1, 1, 1, 1, 1, rng), mvu("unsigned", 2, 2, 2, 4, 1, rng, x_type="u5", weights="u4"),
+        mvu("depthwise", 3, 1, 2, 9, 1, rng, depthwise=True),
+        mvu("positions", 2, 3, 2, 3, 2, rng, depthwise=True), mvu("starved", 4, 1, 2, 2, 1, rng),
+        mvu("block", 4, 1, 3, 4, 2, rng, block=True), mvu("luts", 4, 5, 2, 4, 1, rng, style="lut"),
+        mvu("luts_block", 2, 1, 2, 3, 1, rng, style="lut", weights="s7", block=True),
+        mvu("luts_unsigned", 2, 2, 1, 3, 2, rng, style="lut", weights="u3", x_type="u4"),
+        mvu("luts_depthwise", 2, 2, 2, 4, 1, rng, style="lut", weights="s6", depthwise=True),
+        mvu("packed_4", 8, 2, 2, 4, 2, rng, style="dsp", x_type="s4"),
+        mvu("packed_3", 3, 2, 2, 4, 1, rng, style="dsp", x_type="u3"),
+        mvu("packed_2", 4, 1, 2, 5, 1, rng, style="dsp", weights="s8", x_type="s8", block=True),
+        mvu("packed_u", 2, 3, 1, 4, 1, rng, style="dsp", weights="u7", x_type="u8"),
+        mvu("chained", 2, 6, 2, 4, 1, rng, weights="s8", x_type="s8"),
+        mvu("chains", 2, 34, 1, 2, 1, rng, weights="s8", x_type="u8", block=True),
+        mvu("chained_packed", 4, 4, 2, 4, 1, rng, weights="s5", x_type="s6"),
+        mvu("binary", 4, 3, 2, 4, 1, rng, weights="binary"),
+        mvu("ternary", 4, 3, 2, 4, 1, rng, weights="ternary"),
+        mvu("pow2", 4, 3, 2, 4, 1, rng, weights="pow2"),
+        mvu("binary_depthwise", 2, 3, 2, 3, 2, rng, weights="binary", depthwise=True),
+        mvu("xnor", 4, 8, 2, 4, 1, rng, weights="binary", x_type="s2", bipolar=True),
     ]  # fmt: skip

@@ -13,9 +13,10 @@ from hwflow.ir.graph import QuantNode, QuantParam
 from hwflow.numerics.fixed import Cast, Codes, FixedType
 from hwflow.ops.base import Folding, Interval, Memory, Window, cast_parameters, grid_parameters
 from hwflow.ops.frontend import LayerTypes
+from hwflow.ops.weightcode import LUT_BITS, Multiplication, choose, encode
 
 #: Library modules behind every layer with a matrix-vector unit.
-MATVEC_MODULES = ("hwf_window", "hwf_window_parallel", "hwf_mvu", "hwf_cast")
+MATVEC_MODULES = ("hwf_window", "hwf_window_parallel", "hwf_rom", "hwf_mvu", "hwf_cast")
 
 _FLOAT32_EXACT = 1 << 24
 _FLOAT64_EXACT = 1 << 53
@@ -229,12 +230,29 @@ def sum_type(
     return FixedType.for_range(int(least.min()), int(most.max()), frac)
 
 
+def multiplication(
+    node: QuantNode, source: QuantNode, pe: int, simd: int, *, depthwise: bool = False
+) -> Multiplication:
+    """How the unit of a layer multiplies, by its attributes ``mult_style`` and ``lut_bits``."""
+    return choose(
+        node.params["weight"].codes.reshape(-1, node.channels),
+        pe,
+        simd,
+        source.type,
+        style=str(node.attrs.get("mult_style", "auto")),
+        lut_bits=int(node.attrs.get("lut_bits", LUT_BITS)),
+        depthwise=depthwise,
+    )
+
+
 def unit_parameters(
     node: QuantNode,
     source: QuantNode,
     acc: tuple[Codes, Codes],
     folding: Folding,
     words: Codes,
+    *,
+    depthwise: bool = False,
 ) -> dict[str, int | Memory]:
     """Parameters of a layer module that drive its matrix-vector unit (see ``hwf_mvu``).
 
@@ -249,19 +267,29 @@ def unit_parameters(
     folding : Folding
         Folding of the layer.
     words : ndarray of int64, shape (depth, lanes)
-        Weight memory contents.
+        Weight codes in the order the unit reads them.
+    depthwise : bool
+        Whether every output has activations of its own.
     """
     weight, bias = node.params["weight"], node.params["bias"]
-    acc_frac = source.type.frac + weight.type.frac
-    total = sum_interval(acc, acc_frac, bias)
-    acc_w = signed_width(int(acc[0].min()), int(acc[1].max()))
-    sum_frac = total.frac
-    sum_w = max(
-        signed_width(int(total.low.min()), int(total.high.max())),
-        acc_w + sum_frac - acc_frac,
+    plan = multiplication(node, source, folding.pe, folding.simd, depthwise=depthwise)
+    folds = node.channels // folding.pe
+    encoding = encode(words, folding.pe, folding.simd, words.shape[0] // folds, plan)
+    product_frac = source.type.frac + weight.type.frac
+    total = sum_interval(acc, product_frac, bias)
+    product_frac -= plan.shift
+    # What the unit sums is coarser by the powers of two that are not stored, and off by a constant.
+    least = ((acc[0] >> plan.shift) + encoding.offset) >> encoding.halved
+    most = ((acc[1] >> plan.shift) + encoding.offset) >> encoding.halved
+    acc_w = signed_width(int(least.min()), int(most.max()))
+    acc_frac = product_frac - encoding.halved
+    bias_codes = (bias.codes << (total.frac - bias.type.frac)) - (
+        encoding.offset << (total.frac - product_frac)
     )
-    bias_codes = bias.codes << (sum_frac - bias.type.frac)
     bias_w = signed_width(int(bias_codes.min()), int(bias_codes.max()))
+    sum_w = max(
+        signed_width(int(total.low.min()), int(total.high.max())), acc_w + total.frac - acc_frac, bias_w
+    )
     parameters: dict[str, int | Memory] = {
         "Pe": folding.pe,
         "Lanes": folding.out_lanes,
@@ -269,10 +297,10 @@ def unit_parameters(
         "AccFrac": acc_frac,
         "BiasW": bias_w,
         "SumW": sum_w,
-        "SumFrac": sum_frac,
-        "WeightFile": Memory(words, weight.type.width),
+        "SumFrac": total.frac,
+        "WeightFile": encoding.memory,
         "BiasFile": Memory(bias_codes.reshape(-1, folding.out_lanes), bias_w),
     }
+    parameters |= plan.parameters()
     parameters |= grid_parameters("X", source.type, frac=False)
-    parameters |= grid_parameters("W", weight.type, frac=False)
     return parameters | cast_parameters(node)

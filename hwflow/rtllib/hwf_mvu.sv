@@ -9,7 +9,30 @@
 //   Depthwise = 1:  y[f*Pe + p] = bias + sum_s sum_i  w[f][s][p][i] * x[f][s][i][p]    (x: Simd*Pe values a beat)
 //
 // and are cast to the output grid. Words arrive in the order for f, for s. Sums are exact: AccW bits hold every
-// partial sum of the weights given.
+// sum of the weights given.
+//
+// Weights are stored as codes; WeightCode names the decoder of a product (function `term`):
+//
+// | WeightCode  | code of a weight              | product                                                 |
+// |-------------|-------------------------------|---------------------------------------------------------|
+// | 0 fixed     | WW bits, two's complement or unsigned | w * x, by multipliers (see Pack)                |
+// | 1 binary    | 1 bit: negative               | x or ~x                                                 |
+// | 2 ternary   | 2 bits, two's complement      | x, ~x or 0                                              |
+// | 3 pow2      | WW bits: negative, exponent + 1 or 0 for none | x << exponent, complemented, or 0       |
+// | 4 xnor      | 1 bit: positive               | 1 where the signs of w and x agree, else 0              |
+//
+// and Pack how codes 0 are multiplied:
+//
+// | Pack | multiplier                                                                                     |
+// |------|------------------------------------------------------------------------------------------------|
+// | 0    | LUTs: radix-4 digits of w select 0, x, 2x, 3x (3x is computed once for all Pe)                 |
+// | 1    | a DSP block each, which also adds: Chain lanes of Simd are summed from block to block          |
+// | 2..4 | a DSP block for Pack outputs: their weights, PackBits apart, times x are as many products      |
+//
+// A complement instead of a negation, and offsets that keep packed products from borrowing of each other, change a
+// sum by a constant that depends on the weights only: the bias given includes it with the opposite sign (see
+// hwflow/ops/weightcode.py). Codes of packed weights: the first takes WW bits, each further one WW + 1 (less one where
+// those below are negative); where the last one does not fit DspW, its high bit tells that one is to be taken off the product.
 //
 // | parameter | legal         | meaning                                                              |
 // |-----------|---------------|----------------------------------------------------------------------|
@@ -18,15 +41,23 @@
 // | SynapseFolds | >= 1       | input words a fold                                                   |
 // | Lanes     | divides Pe    | outputs a beat; Pe / Lanes <= SynapseFolds keeps the unit running    |
 // | XW, XSigned | 1..32, 0/1  | activation bits, sign                                                |
-// | WW, WSigned | 1..32, 0/1  | weight bits, sign                                                    |
+// | WW, WSigned | 1..32, 0/1  | bits of a weight's code, sign                                        |
+// | Pack      | 0, divides Pe | products a DSP block (1 where Depthwise)                             |
+// | PackBits  | >= 1          | distance of packed products: their sum over Chain fits, see above    |
+// | DspW      | >= 2          | bits of the wider port of a DSP block                                |
+// | Chain     | divides Simd  | lanes summed from DSP block to DSP block (Pack > 0)                  |
 // | AccW      | 2..64         | sum bits, signed, on the grid AccFrac                                |
 // | BiasW     | 2..64         | bias bits, signed, on the grid SumFrac                               |
 // | SumW      | >= AccW       | bits of sum plus bias, signed, on the grid SumFrac >= AccFrac        |
 // | OutW, OutSigned, OutFrac, Rounding, Overflow | see hwf_cast | output grid                        |
-// | WeightFile | $readmemh    | Folds*SynapseFolds words of Pe*Simd*WW bits, [p][i] with i lowest    |
+// | RomBlock   | 0, 1         | weight memory in block RAM with an output register, else left to synthesis |
+// | WeightFile | $readmemh    | Folds*SynapseFolds words of codes, [k][p][c] with c lowest, lane i = c*Chain + k |
 // | BiasFile   | $readmemh    | Folds*Pe/Lanes words of Lanes*BiasW bits, lane 0 lowest              |
 //
-// One input word a cycle. Latency from the last word of a fold to its first output: 7 cycles (8 with Simd > 1).
+// One input word a cycle. Latency from the last word of a fold to its first output: 7 cycles, and
+//   + 1 with RomBlock or multipliers of LUTs
+//   + Chain where products are packed or chained
+//   + ceil(log2(Simd / Chain)) for the adder tree.
 
 module hwf_mvu #(
   parameter int unsigned Pe           = 1,
@@ -37,8 +68,13 @@ module hwf_mvu #(
   parameter int unsigned Lanes        = 1,
   parameter int unsigned XW           = 8,
   parameter bit          XSigned      = 1'b1,
+  parameter int unsigned WeightCode   = 0,
   parameter int unsigned WW           = 8,
   parameter bit          WSigned      = 1'b1,
+  parameter int unsigned Pack         = 1,
+  parameter int unsigned PackBits     = 1,
+  parameter int unsigned DspW         = 25,
+  parameter int unsigned Chain        = 1,
   parameter int unsigned AccW         = 24,
   parameter int          AccFrac      = 0,
   parameter int unsigned BiasW        = 8,
@@ -49,6 +85,7 @@ module hwf_mvu #(
   parameter int          OutFrac      = 0,
   parameter int unsigned Rounding     = 0,
   parameter int unsigned Overflow     = 0,
+  parameter bit          RomBlock     = 1'b0,
   parameter              WeightFile   = "",
   parameter              BiasFile     = ""
 ) (
@@ -67,6 +104,9 @@ module hwf_mvu #(
   if (SumFrac < AccFrac) begin : gen_bad_frac
     $fatal(1, "hwf_mvu: SumFrac is below AccFrac");
   end
+  if (WeightCode != 0 && Pack != 0) begin : gen_bad_code
+    $fatal(1, "hwf_mvu: Pack is for fixed-point weights");
+  end
 
   localparam int unsigned Depth  = Folds * SynapseFolds;
   localparam int unsigned AddrW  = (Depth > 1) ? $clog2(Depth) : 1;
@@ -76,39 +116,72 @@ module hwf_mvu #(
   localparam int unsigned Biases = Folds * Slots;
   localparam int unsigned BiasAW = (Biases > 1) ? $clog2(Biases) : 1;
   localparam int unsigned XWords = (Depthwise ? Pe : 1) * Simd;
-  localparam int unsigned CalcW  = (XW + WW + 1 <= 32) ? 32 : XW + WW + 1;
+
+  // Products: Group outputs share a multiplier, and a code of GroupW bits.
+  localparam int unsigned Group  = (Pack > 1) ? Pack : 1;
+  localparam int unsigned Groups = Pe / Group;
+  localparam int unsigned GroupW = WW + (Group - 1) * (WW + 1);
+  localparam int unsigned Chains = Simd / Chain;
+  localparam int unsigned WordW  = Groups * Chains * GroupW;
+  localparam bit          Linked = (Pack > 1) || (Chain > 1);
+  localparam bit          Digits = (Pack == 0) && (WeightCode == 0);
+  // Bits of a packed operand; the last weight takes one bit less where it must.
+  localparam int unsigned SpareW = (Group - 1) * PackBits + WW + 1;
+  localparam bit          Tight  = (Group > 1) && (SpareW > DspW);
+  localparam int unsigned FactorW = (Group == 1) ? WW + 1 : (Tight ? SpareW - 1 : SpareW);
+  localparam int unsigned ShiftW = (WeightCode == 3) ? (1 << (WW - 1)) : WW;
+  localparam int unsigned ProdW  = (Group > 1) ? Group * PackBits + 1 : XW + ShiftW + 3;
+  localparam int unsigned LinkW  = (Group > 1) ? ProdW : AccW;
+  // Whole words, which a simulator need not mask; synthesis merges the copies of the sign.
+  localparam int unsigned CalcW  = (ProdW <= 32 && FactorW <= 32) ? 32 : ((ProdW > FactorW) ? ProdW : FactorW);
+
+  // Stages: operands 0..Wait, products, chain, tree; valid_q[Last] goes with what is accumulated.
+  localparam int unsigned Wait   = (RomBlock || Digits) ? 1 : 0;
+  localparam int unsigned Levels = $clog2(Chains);
+  localparam int unsigned Last   = Wait + 1 + (Linked ? Chain : 0) + Levels;
+
+  if ((Pack > 0 && Pe % Pack != 0) || (Pack > 1 && Depthwise) || Simd % Chain != 0 || (Pack == 0 && Chain > 1)
+      || (Tight && (Chain > 1 || !WSigned))) begin : gen_bad_pack
+    $fatal(1, "hwf_mvu: Pack must divide Pe, Chain must divide Simd, needs Pack, and packed weights that fit DspW");
+  end
 
   // Everything up to the sums moves together and stops while the last results wait to be taken.
   logic enable;
 
   // ---------------------------------------------------------------- operands
-  logic [Pe*Simd*WW-1:0] weights [Depth];
-  initial $readmemh(WeightFile, weights);
-
-  logic [AddrW-1:0]      addr_q;
-  logic [SynW-1:0]       syn_q;
-  logic [Pe*Simd*WW-1:0] w_q;
-  logic [XWords*XW-1:0]  x_q;
-  logic                  valid0_q, first0_q, last0_q;
-  logic                  take;
+  logic [AddrW-1:0]     addr_q;
+  logic [SynW-1:0]      syn_q;
+  logic                 take;
+  logic [WordW-1:0]     weight [Chain];
+  logic [Last:0]        valid_q, first_q, last_q;
 
   assign s_axis_tready = enable;
   assign take          = s_axis_tvalid & enable;
 
-  // Datapath registers load whenever the pipeline moves, valid or not: that is all but always, and what is not
-  // valid is never used.
-  always_ff @(posedge clk_i) begin
-    if (enable) begin
-      w_q      <= weights[addr_q];
-      x_q      <= s_axis_tdata;
-      first0_q <= syn_q == '0;
-      last0_q  <= syn_q == SynW'(SynapseFolds - 1);
+  for (genvar k = 0; k < Chain; k++) begin : gen_rom
+    // Lane k of a chain works k cycles later.
+    logic [AddrW-1:0] addr;
+    if (k == 0) begin : gen_first
+      assign addr = addr_q;
+    end else begin : gen_later
+      logic [AddrW-1:0] addr_k_q;
+      always_ff @(posedge clk_i) begin
+        if (enable) addr_k_q <= gen_rom[k-1].addr;
+      end
+      assign addr = addr_k_q;
     end
+
+    hwf_rom #(
+      .Width(WordW), .Depth(Depth), .FileW(Chain * WordW), .Low(k * WordW), .Block(RomBlock), .Stages(Wait + 1),
+      .File(WeightFile)
+    ) u_rom (.clk_i, .en_i(enable), .addr_i(addr), .data_o(weight[k]));
   end
 
   // Control registers are written every cycle: selecting is cheaper to simulate than branching.
   always_ff @(posedge clk_i) begin
-    valid0_q <= rst_ni & (enable ? s_axis_tvalid : valid0_q);
+    valid_q <= {(Last + 1){rst_ni}} & (enable ? {valid_q[Last-1:0], s_axis_tvalid} : valid_q);
+    first_q <= enable ? {first_q[Last-1:0], syn_q == '0} : first_q;
+    last_q  <= enable ? {last_q[Last-1:0], syn_q == SynW'(SynapseFolds - 1)} : last_q;
     if (!rst_ni) begin
       addr_q <= '0;
       syn_q  <= '0;
@@ -119,9 +192,7 @@ module hwf_mvu #(
   end
 
   // ---------------------------------------------------------------- stages after the operands
-  logic valid1_q, first1_q, last1_q;  // products
-  logic valid2, first2, last2;        // sums over Simd
-  logic done_q;                       // sums over a whole fold
+  logic done_q;  // sums over a whole fold
   logic busy_q, drain_last, advance, load, out_enable;
   logic [SlotW-1:0] slot_q;
 
@@ -129,40 +200,102 @@ module hwf_mvu #(
   assign enable = ~(done_q & busy_q & ~drain_last);
 
   always_ff @(posedge clk_i) begin
-    first1_q <= enable ? first0_q : first1_q;
-    last1_q  <= enable ? last0_q : last1_q;
-    valid1_q <= rst_ni & (enable ? valid0_q : valid1_q);
-    done_q   <= rst_ni & (enable ? valid2 & last2 : done_q);
+    done_q <= rst_ni & (enable ? valid_q[Last] & last_q[Last] : done_q);
   end
 
-  if (Simd == 1) begin : gen_no_tree
-    assign valid2 = valid1_q;
-    assign first2 = first1_q;
-    assign last2  = last1_q;
-  end else begin : gen_tree
-    logic valid2_q, first2_q, last2_q;
-    always_ff @(posedge clk_i) begin
-      first2_q <= enable ? first1_q : first2_q;
-      last2_q  <= enable ? last1_q : last2_q;
-      valid2_q <= rst_ni & (enable ? valid1_q : valid2_q);
+  // ---------------------------------------------------------------- products
+  // A further weight code is a further branch here.
+  function automatic logic signed [CalcW-1:0] term(
+    input logic signed [CalcW-1:0] x, input logic signed [CalcW-1:0] x3, input logic [GroupW-1:0] code
+  );
+    logic signed [CalcW-1:0] size;
+    logic [31:0]   exponent;
+    logic [WW+1:0] bits;
+    unique case (WeightCode)
+      0: if (Pack == 0) begin
+        bits = WSigned ? (WW+2)'(signed'(code[WW-1:0])) : (WW+2)'(code[WW-1:0]);
+        term = '0;
+        for (int unsigned b = 0; b < WW; b += 2) begin
+          if (WSigned && b + 2 >= WW) begin
+            size = bits[b] ? (bits[b+1] ? ~x : x) : (bits[b+1] ? ~(x <<< 1) : '0);
+          end else begin
+            size = bits[b] ? (bits[b+1] ? x3 : x) : (bits[b+1] ? x <<< 1 : '0);
+          end
+          term = term + (size <<< b);
+        end
+      end else begin
+        term = x * (WSigned ? CalcW'(signed'(code[WW-1:0])) : CalcW'(code[WW-1:0]));
+      end
+      1: term = code[0] ? ~x : x;
+      2: term = code[1] ? ~x : (code[0] ? x : '0);
+      3: begin
+        exponent = 32'(code) & ((32'd1 << (WW - 1)) - 32'd1);
+        size     = x <<< (exponent - 32'd1);
+        term     = (exponent == 0) ? '0 : (code[WW-1] ? ~size : size);
+      end
+      default: term = CalcW'(x[CalcW-1] ^ code[0]);
+    endcase
+  endfunction
+
+  function automatic logic signed [CalcW-1:0] operand(input logic [XWords*XW-1:0] word, input int unsigned i);
+    operand = XSigned ? CalcW'(signed'(word[i*XW +: XW])) : CalcW'(word[i*XW +: XW]);
+  endfunction
+
+  // The weights of a group as one factor; a borrow from below is in the codes.
+  function automatic logic signed [CalcW-1:0] factor(input logic [GroupW-1:0] code);
+    logic signed [CalcW-1:0] part;
+    factor = WSigned ? CalcW'(signed'(code[WW-1:0])) : CalcW'(code[WW-1:0]);
+    for (int unsigned j = 1; j < Group; j++) begin
+      part = CalcW'(signed'((WW + 1)'(code >> (j * (WW + 1) - 1))));
+      if (Tight && j == Group - 1) part = CalcW'(signed'(WW'(code >> (j * (WW + 1) - 1))));
+      factor = (part <<< (j * PackBits)) | (factor & ((CalcW'(1) << (j * PackBits)) - CalcW'(1)));
     end
-    assign valid2 = valid2_q;
-    assign first2 = first2_q;
-    assign last2  = last2_q;
-  end
+  endfunction
+
+  // What is added to a packed product: offsets of all but the last one, and what a weight that did not fit left out.
+  function automatic logic signed [LinkW-1:0] offset(input logic signed [LinkW-1:0] x, input logic [GroupW-1:0] code);
+    offset = '0;
+    for (int unsigned j = 0; j + 1 < Group; j++) begin
+      offset = offset + (((LinkW'(1) << (PackBits - 1)) - LinkW'(1)) << (j * PackBits));
+    end
+    if (Tight && code[GroupW-1]) offset = offset - (x <<< ((Group - 1) * PackBits));
+  endfunction
+
+  // Nodes of a level of the tree, and of those below it.
+  function automatic int unsigned level_size(input int unsigned level);
+    level_size = (Chains + (1 << level) - 1) >> level;
+  endfunction
+  function automatic int unsigned level_base(input int unsigned level);
+    level_base = 0;
+    for (int unsigned t = 1; t < level; t++) level_base = level_base + level_size(t);
+  endfunction
+
+  localparam int unsigned Nodes = (Levels == 0) ? 1 : level_base(Levels + 1);
+
+  // One product of a packed sum.
+  function automatic logic signed [AccW-1:0] split(input logic signed [LinkW-1:0] sum, input int unsigned j);
+    if (Group == 1) split = AccW'(sum);
+    else if (j + 1 < Group) split = AccW'(sum[j*PackBits +: PackBits]);
+    else split = AccW'(sum >>> ((Group - 1) * PackBits));
+  endfunction
 
   // ---------------------------------------------------------------- datapath
   // The registers of the datapath are private to this block and written from the last stage to the first, each
   // after its reader: blocking assignments then are registers, and a simulator needs no shadow copies of the arrays.
-  // Products are kept in whole words, which a simulator need not mask; synthesis merges the copies of the sign.
-  logic signed [CalcW-1:0]  prod [Pe*Simd];
-  logic signed [AccW-1:0]   term [Pe];
-  logic signed [AccW-1:0]   acc [Pe];
-  logic signed [AccW-1:0]   result [Pe];
-  logic [Lanes*AccW-1:0]    pick_q;
+  logic        [XWords*XW-1:0]  x_q [Chain+Wait];     // the word, and later for the lanes of a chain
+  logic signed [CalcW-1:0]      x3_q [XWords];        // threefold, for digits
+  logic signed [CalcW-1:0]      prod [Groups*Simd];
+  logic signed [LinkW-1:0]      off [Groups*Chains];
+  logic signed [LinkW-1:0]      link [Groups*Simd];   // sums along a chain
+  logic signed [AccW-1:0]       node [Pe*Nodes];      // adder tree, level by level
+  logic signed [AccW-1:0]       acc [Pe];
+  logic signed [AccW-1:0]       result [Pe];
+  logic [Lanes*AccW-1:0]        pick_q;
   /* verilator lint_off BLKSEQ */
   always_ff @(posedge clk_i) begin
-    logic signed [CalcW-1:0] x, w;
+    logic signed [CalcW-1:0] x;
+    logic signed [AccW-1:0]  a, b;
+    logic [GroupW-1:0]       code;
     if (out_enable) begin
       for (int unsigned l = 0; l < Lanes; l++) begin
         pick_q[l*AccW +: AccW] <= (Slots == 1) ? result[l] : result[32'(slot_q)*Lanes + l];
@@ -171,26 +304,60 @@ module hwf_mvu #(
     if (load) begin
       for (int unsigned p = 0; p < Pe; p++) result[p] = acc[p];
     end
-    if (enable & valid2) begin
+    if (enable & valid_q[Last]) begin
       for (int unsigned p = 0; p < Pe; p++) begin
-        acc[p] = ((first2 || SynapseFolds == 1) ? '0 : acc[p]) + ((Simd == 1) ? AccW'(prod[p]) : term[p]);
+        if (Levels > 0) a = node[p*Nodes+Nodes-1];
+        else if (Linked) a = split(link[(p/Group)*Simd+Simd-1], p % Group);
+        else a = AccW'(prod[p*Simd]);
+        acc[p] = ((first_q[Last] || SynapseFolds == 1) ? '0 : acc[p]) + a;
       end
     end
-    if (Simd > 1 && enable) begin
-      for (int unsigned p = 0; p < Pe; p++) begin
-        term[p] = '0;
-        for (int unsigned i = 0; i < Simd; i++) term[p] = term[p] + AccW'(prod[p*Simd+i]);
+    if (Levels > 0 && enable) begin
+      for (int unsigned t = Levels; t >= 1; t--) begin
+        for (int unsigned p = 0; p < Pe; p++) begin
+          for (int unsigned j = 0; j < level_size(t); j++) begin
+            b = '0;
+            if (t > 1) begin
+              a = node[p*Nodes+level_base(t-1)+2*j];
+              if (2*j + 1 < level_size(t-1)) b = node[p*Nodes+level_base(t-1)+2*j+1];
+            end else if (Linked) begin
+              a = split(link[((p/Group)*Chains+2*j)*Chain+Chain-1], p % Group);
+              if (2*j + 1 < Chains) b = split(link[((p/Group)*Chains+2*j+1)*Chain+Chain-1], p % Group);
+            end else begin
+              a = AccW'(prod[p*Simd+2*j]);
+              if (2*j + 1 < Chains) b = AccW'(prod[p*Simd+2*j+1]);
+            end
+            node[p*Nodes+level_base(t)+j] = a + b;
+          end
+        end
+      end
+    end
+    if (Linked && enable) begin
+      for (int unsigned g = 0; g < Groups * Chains; g++) begin
+        for (int unsigned k = Chain - 1; k >= 1; k--) link[g*Chain+k] = link[g*Chain+k-1] + LinkW'(prod[g*Chain+k]);
+        link[g*Chain] = off[g] + LinkW'(prod[g*Chain]);
       end
     end
     if (enable) begin
-      for (int unsigned p = 0; p < Pe; p++) begin
+      for (int unsigned g = 0; g < Groups; g++) begin
         for (int unsigned i = 0; i < Simd; i++) begin
-          x = XSigned ? CalcW'(signed'(x_q[(Depthwise ? i*Pe+p : i)*XW +: XW]))
-                      : CalcW'(x_q[(Depthwise ? i*Pe+p : i)*XW +: XW]);
-          w = WSigned ? CalcW'(signed'(w_q[(p*Simd+i)*WW +: WW])) : CalcW'(w_q[(p*Simd+i)*WW +: WW]);
-          prod[p*Simd+i] = x * w;
+          x    = operand(x_q[i%Chain+Wait], Depthwise ? i*Pe+g : i);
+          code = weight[i%Chain][(g*Chains+i/Chain)*GroupW +: GroupW];
+          if (Group > 1) prod[g*Simd+i] = x * factor(code);
+          else prod[g*Simd+i] = term(x, Digits ? x3_q[Depthwise ? i*Pe+g : i] : '0, code);
+          if (Linked && i % Chain == 0) off[g*Chains+i/Chain] = offset(LinkW'(x), code);
         end
       end
+    end
+    if (Digits && enable) begin
+      for (int unsigned i = 0; i < XWords; i++) begin
+        x       = operand(x_q[0], i);
+        x3_q[i] = x + (x <<< 1);
+      end
+    end
+    if (enable) begin
+      for (int unsigned j = Chain + Wait - 1; j >= 1; j--) x_q[j] = x_q[j-1];
+      x_q[0] = s_axis_tdata;
     end
   end
   /* verilator lint_on BLKSEQ */

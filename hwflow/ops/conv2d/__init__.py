@@ -29,6 +29,7 @@ from hwflow.ops.matvec import (
     accumulator,
     add_bias,
     matmul,
+    multiplication,
     sum_interval,
     unit_parameters,
     weight_words,
@@ -143,7 +144,7 @@ class Conv2dOp(OpSpec):
             pe=pe,
             simd=simd,
             multipliers=pe * simd,
-            latency=11,
+            latency=3 + multiplication(node, inputs[0], pe, simd).latency(simd),
             buffered=not straight,
         )
 

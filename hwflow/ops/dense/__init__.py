@@ -17,6 +17,7 @@ from hwflow.ops.matvec import (
     accumulator,
     add_bias,
     matmul,
+    multiplication,
     sum_interval,
     unit_parameters,
     weight_words,
@@ -84,7 +85,7 @@ class DenseOp(OpSpec):
             pe=pe,
             simd=simd,
             multipliers=pe * simd,
-            latency=10,
+            latency=2 + multiplication(node, inputs[0], pe, simd).latency(simd),
             buffered=pe != n_out,
         )
 

@@ -29,6 +29,7 @@ from hwflow.ops.matvec import (
     MATVEC_MODULES,
     accumulator,
     add_bias,
+    multiplication,
     sum_interval,
     unit_parameters,
     weighted_types,
@@ -107,7 +108,7 @@ class DepthwiseConv2dOp(OpSpec):
             pe=pe,
             simd=simd,
             multipliers=pe * simd,
-            latency=11,
+            latency=3 + multiplication(node, inputs[0], pe, simd, depthwise=True).latency(simd),
             buffered=True,
         )
 
@@ -142,5 +143,6 @@ class DepthwiseConv2dOp(OpSpec):
         }
         parameters |= window_parameters(node, pixels)
         return Instance(
-            "hwf_depthwise_conv2d", parameters | unit_parameters(node, inputs[0], acc, folding, words)
+            "hwf_depthwise_conv2d",
+            parameters | unit_parameters(node, inputs[0], acc, folding, words, depthwise=True),
         )

@@ -30,8 +30,14 @@ module hwf_depthwise_conv2d #(
   parameter int unsigned Lanes      = 1,
   parameter int unsigned XW         = 8,
   parameter bit          XSigned    = 1'b1,
+  parameter int unsigned WeightCode = 0,
   parameter int unsigned WW         = 8,
   parameter bit          WSigned    = 1'b1,
+  parameter int unsigned Pack       = 1,
+  parameter int unsigned PackBits   = 1,
+  parameter int unsigned DspW       = 25,
+  parameter int unsigned Chain      = 1,
+  parameter bit          RomBlock   = 1'b0,
   parameter int unsigned AccW       = 24,
   parameter int          AccFrac    = 0,
   parameter int unsigned BiasW      = 8,
@@ -98,7 +104,9 @@ module hwf_depthwise_conv2d #(
 
   hwf_mvu #(
     .Pe(Pe), .Simd(Simd), .Depthwise(1'b1), .Folds(C / Group), .SynapseFolds(KernelH * KernelW / Simd),
-    .Lanes(Lanes), .XW(XW), .XSigned(XSigned), .WW(WW), .WSigned(WSigned),
+    .Lanes(Lanes), .XW(XW), .XSigned(XSigned),
+    .WeightCode(WeightCode), .WW(WW), .WSigned(WSigned), .Pack(Pack), .PackBits(PackBits), .DspW(DspW), .Chain(Chain),
+    .RomBlock(RomBlock),
     .AccW(AccW), .AccFrac(AccFrac), .BiasW(BiasW), .SumW(SumW), .SumFrac(SumFrac),
     .OutW(YW), .OutSigned(YSigned), .OutFrac(YFrac), .Rounding(Rounding), .Overflow(Overflow),
     .WeightFile(WeightFile), .BiasFile(BiasFile)
