@@ -72,7 +72,6 @@ module hwf_window #(
   // Steps of the window's first pixel, and the same steps as addresses.
   localparam int unsigned RowStep   = StrideH * InW - (OutW - 1) * StrideW;
   localparam int unsigned FrameStep = InH * InW - (OutH - 1) * StrideH * InW - (OutW - 1) * StrideW;
-  localparam int unsigned First     = PadTop * InW + PadLeft;
 
   function automatic logic [AddrW-1:0] address_step(input int unsigned pixels);
     address_step = AddrW'((pixels % Pixels) * Words);
@@ -83,15 +82,40 @@ module hwf_window #(
   localparam logic [AddrW-1:0] FrameAddrStep = address_step(FrameStep);
   localparam logic [AddrW-1:0] LineAddrStep  = address_step(InW);
   localparam logic [AddrW-1:0] PixelAddrStep = address_step(1);
-  localparam logic [AddrW-1:0] FirstAddr     = address_step(Pixels - (First % Pixels));
-  // Last row and column the first window needs.
-  localparam int unsigned NeedRow0 = (KernelH - 1 - PadTop < InH - 1) ? KernelH - 1 - PadTop : InH - 1;
-  localparam int unsigned NeedCol0 = (KernelW - 1 - PadLeft < InW - 1) ? KernelW - 1 - PadLeft : InW - 1;
+  localparam logic [AddrW-1:0] WordAddrStep  = AddrW'(1 % Size);
 
+  // The window of number n, for the first ones: row and column of its first pixel, that pixel's running number (negative
+  // in the padding) and address, the number of pixels that must have been written, row and column of the last of them.
+  function automatic int first_row(input int n);
+    first_row = ((n / int'(OutW)) % int'(OutH)) * int'(StrideH) - int'(PadTop);
+  endfunction
+  function automatic int first_col(input int n);
+    first_col = (n % int'(OutW)) * int'(StrideW) - int'(PadLeft);
+  endfunction
+  function automatic int frame_base(input int n);
+    frame_base = (n / int'(OutW * OutH)) * int'(InH * InW);
+  endfunction
+  function automatic int base_of(input int n);
+    base_of = frame_base(n) + first_row(n) * int'(InW) + first_col(n);
+  endfunction
+  function automatic logic [AddrW-1:0] address_of(input int n);
+    address_of = address_step(unsigned'(base_of(n) + int'(Pixels) * int'(InH * InW + Pixels)));
+  endfunction
+  function automatic int need_row(input int n);
+    need_row = (first_row(n) + int'(KernelH) < int'(InH)) ? first_row(n) + int'(KernelH) - 1 : int'(InH) - 1;
+  endfunction
+  function automatic int need_col(input int n);
+    need_col = (first_col(n) + int'(KernelW) < int'(InW)) ? first_col(n) + int'(KernelW) - 1 : int'(InW) - 1;
+  endfunction
+  function automatic int need_of(input int n);
+    need_of = frame_base(n) + need_row(n) * int'(InW) + need_col(n) + 1;
+  endfunction
+
+  // Both sums at once; the one without a borrow is within the memory.
   function automatic logic [AddrW-1:0] add_mod(input logic [AddrW-1:0] a, input logic [AddrW-1:0] b);
-    logic [AddrW:0] sum;
-    sum     = {1'b0, a} + {1'b0, b};
-    add_mod = (sum >= (AddrW + 1)'(Size)) ? AddrW'(sum - (AddrW + 1)'(Size)) : AddrW'(sum);
+    logic [AddrW+1:0] around;
+    around  = (AddrW + 2)'(a) + ((AddrW + 2)'(b) - (AddrW + 2)'(Size));
+    add_mod = around[AddrW+1] ? a + b : around[AddrW-1:0];
   endfunction
 
   // ---------------------------------------------------------------- write side
@@ -99,11 +123,10 @@ module hwf_window #(
   logic [AddrW-1:0] wr_addr_q;
   logic [WordW-1:0] wr_word_q;
   logic [CntW-1:0]  wr_pix_q;
-  logic [CntW-1:0]  base_pix_q;
-  logic             push;
+  logic             push, written;
 
-  assign s_axis_tready = $signed(wr_pix_q - base_pix_q) < $signed(CntW'(Pixels));
-  assign push          = s_axis_tvalid & s_axis_tready;
+  assign push    = s_axis_tvalid & s_axis_tready;
+  assign written = push & (wr_word_q == WordW'(Words - 1));
 
   always_ff @(posedge clk_i) begin
     if (push) mem[wr_addr_q] <= s_axis_tdata;
@@ -116,12 +139,8 @@ module hwf_window #(
       wr_pix_q  <= '0;
     end else if (push) begin
       wr_addr_q <= (wr_addr_q == AddrW'(Size - 1)) ? '0 : wr_addr_q + AddrW'(1);
-      if (wr_word_q == WordW'(Words - 1)) begin
-        wr_word_q <= '0;
-        wr_pix_q  <= wr_pix_q + CntW'(1);
-      end else begin
-        wr_word_q <= wr_word_q + WordW'(1);
-      end
+      wr_word_q <= written ? '0 : wr_word_q + WordW'(1);
+      wr_pix_q  <= wr_pix_q + CntW'(written);
     end
   end
 
@@ -132,52 +151,68 @@ module hwf_window #(
   logic [KyW-1:0]          ky_q;
   logic [WordW-1:0]        word_q;
   logic [RepW-1:0]         rep_q;
-  logic signed [IyW-1:0]   iy0_q, iy_q;
-  logic signed [IxW-1:0]   ix0_q, ix_q;
-  logic [AddrW-1:0]        base_addr_q, line_addr_q, addr_q;
-  logic [CntW-1:0]         frame_pix_q, need_row_pix_q, need_pix_q;
+  logic signed [IyW-1:0]   iy_q;
+  logic signed [IxW-1:0]   ix_q;
+  logic [AddrW-1:0]        line_addr_q, addr_q;
+  logic                    issue, advance;
+
+  // First row, column and address of the present window and of the next two: what follows is found ahead of time. The
+  // counters ox_q, oy_q and what is needed belong to the last of them.
+  logic signed [IyW-1:0]   iy0_q, iy1_q, iy2_q;
+  logic signed [IxW-1:0]   ix0_q, ix1_q, ix2_q;
+  logic [AddrW-1:0]        base0_addr_q, base1_addr_q, base2_addr_q;
+  logic [CntW-1:0]         frame_pix_q, need_row_pix_q, need2_q, base2_q;
   logic [IyW-1:0]          need_row_q;
   logic [IxW-1:0]          need_col_q;
-  logic                    issue, available;
 
-  assign available = $signed(wr_pix_q - need_pix_q) >= $signed(CntW'(0));
-  assign issue     = available & (~m_axis_tvalid | m_axis_tready);
+  // Pixels written beyond what the present and the next window need, and beyond the capacity: only signs are looked at.
+  logic [CntW-1:0]         ahead0_q, ahead1_q, over0_q, over1_q;
 
-  // Row and column the next window needs, clipped to the frame.
-  localparam int unsigned ColLimit = InW - 1 - ((StrideW < InW) ? StrideW : InW - 1);
-  localparam int unsigned RowLimit = InH - 1 - ((StrideH < InH) ? StrideH : InH - 1);
+  assign s_axis_tready = over0_q[CntW-1];
+  assign issue         = ~ahead0_q[CntW-1] & (~m_axis_tvalid | m_axis_tready);
+  assign advance       = issue & (kx_q == KxW'(KernelW - 1)) & (ky_q == KyW'(KernelH - 1))
+                         & (word_q == WordW'(Words - 1)) & (Depthwise | (rep_q == RepW'(Replays - 1)));
 
-  // Next values are formed inside the clocked block: most of them matter once a window only.
   always_ff @(posedge clk_i) begin
-    logic [CntW-1:0]  need_row_pix;
-    logic [IxW-1:0]   need_col;
+    if (!rst_ni) begin
+      ahead0_q <= CntW'(-need_of(0));
+      ahead1_q <= CntW'(-need_of(1));
+      over0_q  <= CntW'(-base_of(0) - int'(Pixels));
+      over1_q  <= CntW'(-base_of(1) - int'(Pixels));
+    end else if (advance) begin
+      ahead0_q <= ahead1_q + CntW'(written);
+      ahead1_q <= wr_pix_q - need2_q + CntW'(written);
+      over0_q  <= over1_q + CntW'(written);
+      over1_q  <= wr_pix_q - base2_q - CntW'(Pixels) + CntW'(written);
+    end else if (written) begin
+      ahead0_q <= ahead0_q + CntW'(1);
+      ahead1_q <= ahead1_q + CntW'(1);
+      over0_q  <= over0_q + CntW'(1);
+      over1_q  <= over1_q + CntW'(1);
+    end
+  end
+
+  // Words and pixels of a window.
+  always_ff @(posedge clk_i) begin
     logic [AddrW-1:0] address;
     logic             kx_last;
     if (!rst_ni) begin
-      ox_q           <= '0;
-      oy_q           <= '0;
-      kx_q           <= '0;
-      ky_q           <= '0;
-      word_q         <= '0;
-      rep_q          <= '0;
-      iy0_q          <= -$signed(IyW'(PadTop));
-      iy_q           <= -$signed(IyW'(PadTop));
-      ix0_q          <= -$signed(IxW'(PadLeft));
-      ix_q           <= -$signed(IxW'(PadLeft));
-      base_pix_q     <= -CntW'(First);
-      base_addr_q    <= FirstAddr;
-      line_addr_q    <= FirstAddr;
-      addr_q         <= FirstAddr;
-      frame_pix_q    <= '0;
-      need_row_q     <= IyW'(NeedRow0);
-      need_row_pix_q <= CntW'(NeedRow0 * InW);
-      need_col_q     <= IxW'(NeedCol0);
-      need_pix_q     <= CntW'(NeedRow0 * InW + NeedCol0 + 1);
+      kx_q         <= '0;
+      ky_q         <= '0;
+      word_q       <= '0;
+      rep_q        <= '0;
+      iy_q         <= IyW'(first_row(0));
+      ix_q         <= IxW'(first_col(0));
+      iy0_q        <= IyW'(first_row(0));
+      ix0_q        <= IxW'(first_col(0));
+      base0_addr_q <= address_of(0);
+      line_addr_q  <= address_of(0);
+      addr_q       <= address_of(0);
     end else if (issue) begin
       if (!Depthwise && word_q != WordW'(Words - 1)) begin
         // next word of the pixel
         word_q <= word_q + WordW'(1);
-        addr_q <= add_mod(addr_q, AddrW'(1));
+        addr_q <= add_mod(addr_q, WordAddrStep);
       end else begin
         kx_last = kx_q == KxW'(KernelW - 1);
         kx_q    <= kx_last ? '0 : kx_q + KxW'(1);
@@ -189,67 +224,100 @@ module hwf_window #(
           ky_q        <= ky_q + KyW'(kx_last);
           iy_q        <= iy_q + IyW'(kx_last);
           line_addr_q <= kx_last ? address : line_addr_q;
-          addr_q      <= kx_last ? address : add_mod(addr_q, Depthwise ? PixelAddrStep : AddrW'(1 % Size));
+          addr_q      <= kx_last ? address : add_mod(addr_q, Depthwise ? PixelAddrStep : WordAddrStep);
         end else begin
           ky_q <= '0;
           iy_q <= iy0_q;
-          if (Depthwise ? (word_q != WordW'(Words - 1)) : (rep_q != RepW'(Replays - 1))) begin
-            // next channel group, or the same window again
-            address     = Depthwise ? add_mod(base_addr_q, AddrW'(word_q) + AddrW'(1)) : base_addr_q;
-            if (Depthwise) word_q <= word_q + WordW'(1);
-            else rep_q <= rep_q + RepW'(1);
-            line_addr_q <= address;
-            addr_q      <= address;
-          end else begin
+          if (advance) begin
             // next window
             word_q       <= '0;
             rep_q        <= '0;
-            need_col     = IxW'(NeedCol0);
-            need_row_pix = need_row_pix_q;
-            if (ox_q != OxW'(OutW - 1)) begin
-              address    = add_mod(base_addr_q, ColAddrStep);
-              base_pix_q <= base_pix_q + CntW'(StrideW);
-              need_col   = (need_col_q >= IxW'(ColLimit)) ? IxW'(InW - 1) : need_col_q + IxW'(StrideW);
-              ox_q       <= ox_q + OxW'(1);
-              ix0_q      <= ix0_q + IxW'(StrideW);
-              ix_q       <= ix0_q + IxW'(StrideW);
-            end else begin
-              ox_q  <= '0;
-              ix0_q <= -$signed(IxW'(PadLeft));
-              ix_q  <= -$signed(IxW'(PadLeft));
-              if (oy_q != OyW'(OutH - 1)) begin
-                address    = add_mod(base_addr_q, RowAddrStep);
-                base_pix_q <= base_pix_q + CntW'(RowStep);
-                oy_q       <= oy_q + OyW'(1);
-                iy0_q      <= iy0_q + IyW'(StrideH);
-                iy_q       <= iy0_q + IyW'(StrideH);
-                if (need_row_q >= IyW'(RowLimit)) begin
-                  need_row_q   <= IyW'(InH - 1);
-                  need_row_pix = frame_pix_q + CntW'((InH - 1) * InW);
-                end else begin
-                  need_row_q   <= need_row_q + IyW'(StrideH);
-                  need_row_pix = need_row_pix_q + CntW'(StrideH * InW);
-                end
-              end else begin
-                address      = add_mod(base_addr_q, FrameAddrStep);
-                base_pix_q   <= base_pix_q + CntW'(FrameStep);
-                oy_q         <= '0;
-                iy0_q        <= -$signed(IyW'(PadTop));
-                iy_q         <= -$signed(IyW'(PadTop));
-                frame_pix_q  <= frame_pix_q + CntW'(InH * InW);
-                need_row_q   <= IyW'(NeedRow0);
-                need_row_pix = frame_pix_q + CntW'(InH * InW + NeedRow0 * InW);
-              end
-            end
-            base_addr_q    <= address;
-            line_addr_q    <= address;
-            addr_q         <= address;
-            need_row_pix_q <= need_row_pix;
-            need_col_q     <= need_col;
-            need_pix_q     <= need_row_pix + CntW'(need_col) + CntW'(1);
+            iy_q         <= iy1_q;
+            ix_q         <= ix1_q;
+            iy0_q        <= iy1_q;
+            ix0_q        <= ix1_q;
+            address      = base1_addr_q;
+            base0_addr_q <= base1_addr_q;
+          end else if (Depthwise) begin
+            // next channel group
+            word_q       <= word_q + WordW'(1);
+            address      = add_mod(base0_addr_q, WordAddrStep);
+            base0_addr_q <= address;
+          end else begin
+            // the same window again
+            rep_q   <= rep_q + RepW'(1);
+            address = base0_addr_q;
           end
+          line_addr_q <= address;
+          addr_q      <= address;
         end
       end
+    end
+  end
+
+  // Row and column the last window needs, clipped to the frame.
+  localparam int unsigned ColLimit = InW - 1 - ((StrideW < InW) ? StrideW : InW - 1);
+  localparam int unsigned RowLimit = InH - 1 - ((StrideH < InH) ? StrideH : InH - 1);
+
+  // Next values are formed inside the clocked block: they matter once a window only.
+  always_ff @(posedge clk_i) begin
+    logic [CntW-1:0]  row_pix;
+    logic [IxW-1:0]   col;
+    if (!rst_ni) begin
+      ox_q           <= OxW'(2 % OutW);
+      oy_q           <= OyW'((2 / OutW) % OutH);
+      iy1_q          <= IyW'(first_row(1));
+      ix1_q          <= IxW'(first_col(1));
+      iy2_q          <= IyW'(first_row(2));
+      ix2_q          <= IxW'(first_col(2));
+      base1_addr_q   <= address_of(1);
+      base2_addr_q   <= address_of(2);
+      base2_q        <= CntW'(base_of(2));
+      frame_pix_q    <= CntW'(frame_base(2));
+      need_row_q     <= IyW'(need_row(2));
+      need_row_pix_q <= CntW'(frame_base(2) + need_row(2) * int'(InW));
+      need_col_q     <= IxW'(need_col(2));
+      need2_q        <= CntW'(need_of(2));
+    end else if (advance) begin
+      iy1_q        <= iy2_q;
+      ix1_q        <= ix2_q;
+      base1_addr_q <= base2_addr_q;
+      col          = IxW'(need_col(0));
+      row_pix      = need_row_pix_q;
+      if (ox_q != OxW'(OutW - 1)) begin
+        base2_addr_q <= add_mod(base2_addr_q, ColAddrStep);
+        base2_q      <= base2_q + CntW'(StrideW);
+        col          = (need_col_q >= IxW'(ColLimit)) ? IxW'(InW - 1) : need_col_q + IxW'(StrideW);
+        ox_q         <= ox_q + OxW'(1);
+        ix2_q        <= ix2_q + IxW'(StrideW);
+      end else begin
+        ox_q  <= '0;
+        ix2_q <= IxW'(first_col(0));
+        if (oy_q != OyW'(OutH - 1)) begin
+          base2_addr_q <= add_mod(base2_addr_q, RowAddrStep);
+          base2_q      <= base2_q + CntW'(RowStep);
+          oy_q         <= oy_q + OyW'(1);
+          iy2_q        <= iy2_q + IyW'(StrideH);
+          if (need_row_q >= IyW'(RowLimit)) begin
+            need_row_q <= IyW'(InH - 1);
+            row_pix    = frame_pix_q + CntW'((InH - 1) * InW);
+          end else begin
+            need_row_q <= need_row_q + IyW'(StrideH);
+            row_pix    = need_row_pix_q + CntW'(StrideH * InW);
+          end
+        end else begin
+          base2_addr_q <= add_mod(base2_addr_q, FrameAddrStep);
+          base2_q      <= base2_q + CntW'(FrameStep);
+          oy_q         <= '0;
+          iy2_q        <= IyW'(first_row(0));
+          frame_pix_q  <= frame_pix_q + CntW'(InH * InW);
+          need_row_q   <= IyW'(need_row(0));
+          row_pix      = frame_pix_q + CntW'(InH * InW + unsigned'(need_row(0)) * InW);
+        end
+      end
+      need_row_pix_q <= row_pix;
+      need_col_q     <= col;
+      need2_q        <= row_pix + CntW'(col) + CntW'(1);
     end
   end
 
