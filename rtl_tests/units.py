@@ -18,6 +18,7 @@ from hwflow.errors import VerificationError
 from hwflow.numerics.fixed import Codes, FixedType
 from hwflow.ops.base import Case, OpSpec
 from hwflow.ops.casekit import case_graph, random_codes
+from hwflow.ops.distributed import is_distributed
 from hwflow.ops.registry import op
 from hwflow.verify.bench.simulate import Bench, BenchError
 from hwflow.verify.bench.streams import beat_of
@@ -57,6 +58,8 @@ class Unit:
         How to read the beats of each output stream.
     memories : mapping of str to str
         Files it reads.
+    sources : mapping of str to str
+        Generated modules it needs: name to SystemVerilog.
     claims : mapping of str to int
         Timing to be met without stalls: ``latency`` (cycles from input beat number ``latency_from``, 0 by default,
         to the first output beat), ``latency_max``, ``ii`` (cycles a frame, at most).
@@ -75,6 +78,7 @@ class Unit:
     expected: Mapping[str, list[int]]
     formats: Mapping[str, dict[str, Any]]
     memories: Mapping[str, str] = field(default_factory=dict)
+    sources: Mapping[str, str] = field(default_factory=dict)
     claims: Mapping[str, int] = field(default_factory=dict)
     connections: str = ""
     glue: str = ""
@@ -143,6 +147,7 @@ def case_unit(case: Case, rng: np.random.Generator, frames: int = 5) -> Unit | N
         expected={"m_axis": pack(golden, out.lanes, out.lane_width)},
         formats={"m_axis": format_of(node.type, out.lanes, beats)},
         memories=design.memories,
+        sources=design.sources,
         claims=_claims(case, design, block),
     )
 
@@ -156,7 +161,7 @@ def _claims(case: Case, design: Design, block: Block) -> dict[str, int]:
     claims = {"ii": max(design.plan.ii_bound, case.inputs[0].pixels * words)}
     accesses = op(node.op).access(node, list(case.inputs))
     if accesses is None:
-        return claims | {"latency": folding.latency}
+        return claims | {"latency_max" if is_distributed(node) else "latency": folding.latency}
     folds = max(1, node.channels // (folding.pe or folding.out_lanes))
     return claims | {
         "latency_from": (int(accesses[0].last[0]) + 1) * words - 1,
@@ -199,8 +204,8 @@ def top_source(units: Sequence[Unit]) -> str:
     return "\n".join([f"{header}module {TOP} (", ",\n".join(ports), ");", *body, "endmodule", ""])
 
 
-def write_units(units: Sequence[Unit], folder: Path) -> Path:
-    """Write the top module, memories and vectors of a bench; returns the top module's file."""
+def write_units(units: Sequence[Unit], folder: Path) -> list[Path]:
+    """Write generated modules, top module, memories and vectors of a bench; returns the source files."""
     (folder / "mem").mkdir(parents=True, exist_ok=True)
     for unit in units:
         for name, text in unit.memories.items():
@@ -213,10 +218,13 @@ def write_units(units: Sequence[Unit], folder: Path) -> Path:
         for unit in units
     }  # fmt: skip
     (folder / "vectors.json").write_text(json.dumps(vectors))
-    top, text = folder / f"{TOP}.sv", top_source(units)
-    if not top.exists() or top.read_text() != text:
-        top.write_text(text)
-    return top
+    sources = {name: text for unit in units for name, text in unit.sources.items()}
+    files = []
+    for name, text in (sources | {TOP: top_source(units)}).items():
+        files.append(folder / f"{name}.sv")
+        if not files[-1].exists() or files[-1].read_text() != text:
+            files[-1].write_text(text)
+    return files
 
 
 def simulate(bench: Bench, what: str, rerun: str) -> int:
@@ -235,9 +243,9 @@ def simulate_units(
 ) -> int:
     """Build units into one simulator and play their vectors under every stall pattern."""
     work = folder / name
-    top = write_units(units, work)
+    files = write_units(units, work)
     bench = Bench(
-        sources=[*(library_path(module) for module in modules), top], top=TOP, module="rtl_tests.cocotb_units",
+        sources=[*(library_path(module) for module in modules), *files], top=TOP, module="rtl_tests.cocotb_units",
         build=work / "build", work=work, seed=seed, env={"HWF_VECTORS": str(work / "vectors.json")},
         build_args=["--no-timing"],
     )  # fmt: skip

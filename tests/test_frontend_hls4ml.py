@@ -181,7 +181,7 @@ def test_conversion_does_not_try_every_reuse_factor(
         ),
         (
             {"LayerName": {"conv": {"Strategy": "Fast"}}},
-            "'Fast' is not supported; choose Latency or Resource",
+            "'Fast' is not supported; choose Latency or Resource or distributed_arithmetic",
         ),
         ({"Model": {"ReuseFactor": 0}}, "0 is not a positive integer"),
         ({"LayerName": {"conv": 3}}, "HLSConfig.LayerName.conv is not a mapping"),
@@ -295,12 +295,12 @@ def assert_cast_equals(quantizer: Any, cast: Cast, positive: bool = False) -> No
 @pytest.mark.parametrize(
     ("quantizer", "options", "reason"),
     [
-        ("quantized_relu", {"negative_slope": 0.25}, "saturates its negative half"),
+        ("quantized_sigmoid", {"symmetric": 1}, "one step above zero"),
         ("quantized_relu", {"use_sigmoid": 1}, "use_sigmoid"),
         ("quantized_bits", {"alpha": "auto"}, "depends on the data"),
         ("quantized_bits", {"bits": 1, "alpha": 1}, "1-bit signed"),
         ("quantized_bits", {"alpha": 1, "qnoise_factor": 0.5}, "qnoise_factor"),
-        ("quantized_tanh", {}, "is not a fixed-point cast"),
+        ("quantized_po2", {}, "is not a fixed-point cast"),
     ],
 )
 def test_activation_quantizers_that_are_no_cast(quantizer: str, options: dict[str, Any], reason: str) -> None:
@@ -347,16 +347,16 @@ def test_all_unsupported_layers_are_listed_at_once(tmp_path: Path) -> None:
     x = BatchNormalization(name="bn")(x)
     x = QConv2D(4, 3, dilation_rate=2, name="dilated", **kernels())(x)
     x = PReLU(name="own_slopes")(x)
-    x = QActivation(quantized_relu(8, 2, negative_slope=0.25), name="leaky")(x)
+    x = QActivation(quantized_relu(8, 2, use_sigmoid=1), name="curved")(x)
     x = QDepthwiseConv2D(
         1, depthwise_quantizer=quantized_bits(4, 0, alpha="auto"), use_bias=False, name="scaled"
     )(x)
     x = Dropout(0.5, name="fine")(x)
-    model = randomize(Model(inputs, Softmax(name="softmax")(x)))
+    model = randomize(Model(inputs, Softmax(axis=1, name="across")(x)))
     with pytest.raises(UnsupportedLayerError) as caught:
         converted(model, tmp_path)
     named = {finding.split()[0] for finding in caught.value.findings}
-    assert named == {"plain", "bn", "dilated", "own_slopes", "leaky", "scaled", "softmax"}
+    assert named == {"plain", "bn", "dilated", "own_slopes", "curved", "scaled", "across"}
 
 
 def test_float_layers_are_taken_with_a_precision(tmp_path: Path) -> None:

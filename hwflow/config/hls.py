@@ -17,7 +17,7 @@ _VARIABLES = frozenset(
         *("table", "depthwise", "pointwise"),
     )
 )
-STRATEGIES = ("Latency", "Resource")
+STRATEGIES = ("Latency", "Resource", "distributed_arithmetic")
 
 
 def _precision(value: Any) -> Any:
@@ -61,7 +61,9 @@ class HlsLayer(_Section):
 
     Precision: PrecisionValue = Field(None, description="a precision, or precisions by variable name")
     ReuseFactor: int | None = Field(None, ge=1, description="times each multiplier is used an output pixel")
-    Strategy: StrategyValue = Field(None, description="how hls4ml's C++ multiplies")
+    Strategy: StrategyValue = Field(
+        None, description="how products are made: by multipliers, or by additions"
+    )
     ConvImplementation: Literal["LineBuffer", "Encoded"] | None = Field(
         None, description="C++ of convolutions"
     )

@@ -99,6 +99,8 @@ class Design:
         File name to contents.
     modules : tuple of str
         Library modules the design needs.
+    sources : mapping of str to str
+        Generated modules beside the top: name to SystemVerilog.
     """
 
     name: str
@@ -110,6 +112,7 @@ class Design:
     taps: tuple[Tap, ...]
     memories: Mapping[str, str]
     modules: tuple[str, ...]
+    sources: Mapping[str, str]
 
 
 def check(graph: QuantGraph) -> None:
@@ -161,6 +164,7 @@ class _Builder:
         self.blocks: list[Block] = []
         self.memories: dict[str, str] = {}
         self.modules: set[str] = set(_COMMON)
+        self.sources: dict[str, str] = {}
         #: Streams handed out to the readers of each node, in reader order.
         self.branches: dict[str, list[Stream]] = {}
 
@@ -177,7 +181,8 @@ class _Builder:
             outputs,
             tuple(taps),
             self.memories,
-            tuple(sorted(self.modules)),
+            tuple(sorted(self.modules - self.sources.keys())),
+            self.sources,
         )
 
     def _node(self, node: QuantNode) -> Stream:
@@ -201,13 +206,23 @@ class _Builder:
         else:
             result = Stream(identifier(node.name), node.type.width, folding.out_lanes)
             parameters = {key: self._parameter(key, value) for key, value in instance.parameters.items()}
+            if instance.output_register and self._stored_by_reader(node):
+                parameters[instance.output_register] = 0
             ports = tuple(zip(instance.inputs, streams, strict=True))
             self._add(
                 Block(instance.module, f"u_{identifier(node.name)}", parameters, ports, (result,), node.name)
             )
-            self.modules.update(op(node.op).modules)
+            self.modules.update(op(node.op).modules if instance.modules is None else instance.modules)
+            self.sources.update(instance.sources)
         self._fan_out(node, result)
         return result
+
+    def _stored_by_reader(self, node: QuantNode) -> bool:
+        """Whether what leaves a node is stored at once: by its only reader, or by whoever takes the output."""
+        readers = self.graph.consumers()[node.name]
+        if self.graph.outputs.count(node.name) + len(readers) > 1:
+            return False
+        return all(op(self.nodes[name].op).registers_input for name, _ in readers)
 
     def _fan_out(self, node: QuantNode, stream: Stream) -> None:
         readers = len(self.graph.consumers()[node.name]) + self.graph.outputs.count(node.name)

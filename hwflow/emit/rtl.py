@@ -28,6 +28,7 @@ def write_rtl(design: Design, folder: Path) -> None:
     """
     files = {f"{module}.sv": library_source(module) for module in design.modules}
     files |= {f"mem/{name}": text for name, text in design.memories.items()}
+    files |= {f"{module}.sv": text for module, text in design.sources.items()}
     files[f"{design.name}.sv"] = top_source(design)
     sources = sorted(name for name in files if name.endswith(".sv"))
     files["filelist.f"] = "".join(f"{name}\n" for name in sources)

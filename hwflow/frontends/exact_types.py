@@ -31,6 +31,7 @@ from hwflow.numerics.codes import cast_values, from_codes, to_codes
 from hwflow.numerics.fixed import Cast, FixedType
 from hwflow.numerics.quantizers import MAX_WEIGHT_BITS, constant_type, holds
 from hwflow.ops.base import OpSpec
+from hwflow.ops.distributed import STRATEGY
 from hwflow.ops.registry import op_for_hls4ml
 from hwflow.ops.reuse import show_legal
 
@@ -281,6 +282,18 @@ class _LayerTypes:
         node = self.node
         asked = str(setting(self.config, self.info, "Strategy") or "Resource").lower()
         if asked == "latency" or node.model.config.get_config_value("IOType") != "io_parallel":
+        if asked == STRATEGY:
+            if factor != 1:
+                raise UserError(
+                    f"ReuseFactor {factor} with Strategy {asked}: an adder graph works on a whole vector a cycle; "
+                    "set ReuseFactor 1, or Strategy Resource"
+                )
+            if node.model.config.get_config_value("Backend").lower() == "hwflow":
+                return asked
+            logger.info(
+                "%s: hls4ml's C++ computes the sums of the adder graph with strategy latency", node.name
+            )
+            return "latency"
             return asked
         products = (
             node.get_attr("n_chan", 0) * node.get_attr("filt_height", 1) * node.get_attr("filt_width", 1)

@@ -191,11 +191,20 @@ class Instance:
         Parameters; a :class:`Memory` becomes a file and its name the parameter.
     inputs : tuple of str
         Prefixes of the input streams' ports, one an input.
+    modules : tuple of str or None
+        Library modules it needs, where they are not those of the operation.
+    sources : mapping of str to str
+        Generated modules it needs, itself among them: name to SystemVerilog.
+    output_register : str
+        Parameter that, set to 0, leaves out the register at its output.
     """
 
     module: str
     parameters: Mapping[str, int | Memory]
     inputs: tuple[str, ...] = ("s_axis",)
+    modules: tuple[str, ...] | None = None
+    sources: Mapping[str, str] = field(default_factory=dict)
+    output_register: str = ""
 
 
 class OpSpec(ABC):
@@ -211,6 +220,8 @@ class OpSpec(ABC):
         SystemVerilog modules an instance needs (own and shared ones).
     arity : int
         Number of input tensors, -1 where it varies.
+    registers_input : bool
+        Whether its modules work on each beat combinationally and store the result at once.
     keras : mapping of str to callable
         Check of each Keras layer class that becomes this operation (see :data:`hwflow.ops.frontend.KerasCheck`).
     """
@@ -219,6 +230,7 @@ class OpSpec(ABC):
     hls4ml_classes: ClassVar[tuple[str, ...]] = ()
     modules: ClassVar[tuple[str, ...]] = ()
     arity: ClassVar[int] = 1
+    registers_input: ClassVar[bool] = False
     keras: ClassVar[Mapping[str, KerasCheck]] = {}
 
     @abstractmethod

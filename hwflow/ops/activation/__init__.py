@@ -44,6 +44,7 @@ class ActivationOp(OpSpec):
         "ReLU": _check_relu,
     }
 
+    registers_input: ClassVar[bool] = True
     def types(self, layer: LayerTypes) -> Cast:
         node = layer.node
         function = str(node.get_attr("activation")).lower()

@@ -21,6 +21,14 @@ from hwflow.ops.base import (
     dense_folding,
     lanes_for,
 )
+from hwflow.ops.distributed import (
+    distributed_folding,
+    distributed_instance,
+    is_beatwise,
+    is_distributed,
+    strategy_attrs,
+    window_of,
+)
 from hwflow.ops.frontend import KerasCheck, LayerTypes
 from hwflow.ops.keras import check_geometry, check_weights
 from hwflow.ops.lowering import bias_or_zero, output_shape, parameter, result_cast, reuse_factor
@@ -106,8 +114,16 @@ class Conv2dOp(OpSpec):
         shape = output_shape(layer)
         kernel = (attrs["kernel_h"], attrs["kernel_w"], inputs[0].channels, shape[-1])
         params = {"weight": parameter(layer, "weight", kernel), "bias": bias_or_zero(layer, shape[-1])}
+        attrs_all = {**attrs, **strategy_attrs(layer)}
         return QuantNode(
-            name, self.name, (inputs[0].name,), shape, result_cast(layer), attrs, params, reuse_factor(layer)
+            name,
+            self.name,
+            (inputs[0].name,),
+            shape,
+            result_cast(layer),
+            attrs_all,
+            params,
+            reuse_factor(layer),
         )
 
     def _matrix(self, node: QuantNode) -> Codes:
@@ -133,6 +149,8 @@ class Conv2dOp(OpSpec):
         return add_bias(acc, x_type.frac + node.params["weight"].type.frac, node.params["bias"])
 
     def folding(self, node: QuantNode, inputs: Sequence[QuantNode], lanes: Sequence[int]) -> Folding:
+        if is_distributed(node):
+            return distributed_folding(node, self._matrix(node), inputs[0].channels)
         n_in, n_out = self._matrix(node).shape
         pe, simd = dense_folding(n_in, n_out, node.reuse_factor)
         window = Window.of(node)
@@ -148,14 +166,16 @@ class Conv2dOp(OpSpec):
             buffered=not straight,
         )
 
-    def access(self, node: QuantNode, inputs: Sequence[QuantNode]) -> tuple[Access, ...]:
-        return (Window.of(node).access(),)
+    def access(self, node: QuantNode, inputs: Sequence[QuantNode]) -> tuple[Access, ...] | None:
+        return None if is_beatwise(node) else (Window.of(node).access(),)
 
     def check(self, node: QuantNode, inputs: Sequence[QuantNode]) -> list[str]:
         return check_parallel(node, self._parallel(node))
 
     def _parallel(self, node: QuantNode) -> bool:
         """Whether several pixels are read a cycle."""
+        if is_distributed(node):
+            return window_of(node) is not None
         n_in, n_out = self._matrix(node).shape
         return node.params["weight"].codes.shape[2] % dense_folding(n_in, n_out, node.reuse_factor)[1] != 0
 
@@ -168,6 +188,8 @@ class Conv2dOp(OpSpec):
         pixels: int,
     ) -> Instance | None:
         matrix = self._matrix(node)
+        if is_distributed(node):
+            return distributed_instance(node, inputs[0], ranges[0], matrix)
         words = weight_words(matrix, folding)
         acc = self._accumulator(node, ranges[0])
         parameters: dict[str, int | Memory] = {

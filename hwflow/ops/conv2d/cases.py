@@ -7,7 +7,7 @@ import numpy as np
 
 from hwflow.numerics.fixed import Cast, FixedType, Overflow, Rounding
 from hwflow.ops.base import Case
-from hwflow.ops.casekit import Pair, conv2d, grid, quantizer, tensor, window_attrs
+from hwflow.ops.casekit import Pair, conv2d, distributed, grid, quantizer, tensor, window_attrs
 
 _X8 = grid(8, 4)
 _W8 = grid(8, 7)
@@ -85,4 +85,7 @@ def cases() -> tuple[Case, ...]:
         case("fine-bias", (4, 5, 3), 4, 3, 27, bias=grid(20, 16), cast=Cast(grid(28, 16))),
         case("wide", (3, 4, 2), 3, 3, 18, x=grid(16, 20), weight=grid(18, 3), bias=grid(24, 10),
              cast=Cast(grid(44, 23))),
+        distributed(case("same3", (5, 6, 3), 4, 3, 1)),
+        distributed(case("point", (4, 5, 4), 3, 1, 1, cast=Cast(grid(6, 2), Rounding.RND, Overflow.SAT_SYM))),
+        distributed(case("row-s2", (10, 4), 3, (1, 2), 1, stride=(1, 2), same=False)),
     )  # fmt: skip

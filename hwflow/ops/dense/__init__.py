@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from hwflow.ir.graph import QuantNode
 from hwflow.numerics.fixed import Cast, Codes, FixedType
 from hwflow.ops.base import Access, Folding, Instance, Interval, Memory, OpSpec, dense_folding, lanes_for
+from hwflow.ops.distributed import distributed_folding, distributed_instance, is_distributed, strategy_attrs
 from hwflow.ops.frontend import KerasCheck, LayerTypes
 from hwflow.ops.keras import check_weights
 from hwflow.ops.lowering import bias_or_zero, output_shape, parameter, result_cast, reuse_factor
@@ -59,8 +60,9 @@ class DenseOp(OpSpec):
             "weight": parameter(layer, "weight", (n_in, shape[-1])),
             "bias": bias_or_zero(layer, shape[-1]),
         }
+        attrs = strategy_attrs(layer)
         return QuantNode(
-            name, self.name, (inputs[0].name,), shape, result_cast(layer), {}, params, reuse_factor(layer)
+            name, self.name, (inputs[0].name,), shape, result_cast(layer), attrs, params, reuse_factor(layer)
         )
 
     def _accumulator(self, node: QuantNode, x: Interval) -> tuple[Codes, Codes]:
@@ -76,6 +78,8 @@ class DenseOp(OpSpec):
         return add_bias(acc, x_type.frac + node.params["weight"].type.frac, node.params["bias"])
 
     def folding(self, node: QuantNode, inputs: Sequence[QuantNode], lanes: Sequence[int]) -> Folding:
+        if is_distributed(node):
+            return distributed_folding(node, node.params["weight"].codes, inputs[0].channels)
         n_in, n_out = node.params["weight"].codes.shape
         pe, simd = dense_folding(n_in, n_out, node.reuse_factor)
         return Folding(
@@ -89,8 +93,8 @@ class DenseOp(OpSpec):
             buffered=pe != n_out,
         )
 
-    def access(self, node: QuantNode, inputs: Sequence[QuantNode]) -> tuple[Access, ...]:
-        return (Access.pixelwise(1),)
+    def access(self, node: QuantNode, inputs: Sequence[QuantNode]) -> tuple[Access, ...] | None:
+        return None if is_distributed(node) else (Access.pixelwise(1),)
 
     def instance(
         self,
@@ -101,6 +105,8 @@ class DenseOp(OpSpec):
         pixels: int,
     ) -> Instance | None:
         weight = node.params["weight"].codes
+        if is_distributed(node):
+            return distributed_instance(node, inputs[0], ranges[0], weight)
         n_in, n_out = weight.shape
         words = weight_words(weight, folding)
         parameters: dict[str, int | Memory] = {

@@ -7,7 +7,7 @@ import numpy as np
 
 from hwflow.numerics.fixed import Cast, FixedType
 from hwflow.ops.base import Case
-from hwflow.ops.casekit import dense, grid, quantizer, tensor
+from hwflow.ops.casekit import dense, distributed, grid, quantizer, tensor
 
 
 def cases() -> tuple[Case, ...]:
@@ -39,4 +39,9 @@ def cases() -> tuple[Case, ...]:
         case("one-output", 9, 1, 3),
         case("one-input", 1, 4, 1),
         case("unsigned", 6, 4, 12, grid(4, 0, signed=False), grid(2, 0), Cast(grid(9, 0))),
+        distributed(case("vector", 8, 6, 1)),
+        distributed(case("one-input", 1, 3, 1, grid(5, -3), grid(3, 1), quantizer(6, -5, signed=False))),
+        distributed(
+            case("binary", 7, 3, 1, grid(1, 0, signed=False), grid(1, 0, signed=False), Cast(grid(4, 0)))
+        ),
     )

@@ -22,6 +22,14 @@ from hwflow.ops.base import (
     lanes_for,
 )
 from hwflow.ops.conv2d import check_parallel, positions, window_attrs, window_parameters
+from hwflow.ops.distributed import (
+    distributed_folding,
+    distributed_instance,
+    is_beatwise,
+    is_distributed,
+    strategy_attrs,
+    window_of,
+)
 from hwflow.ops.frontend import KerasCheck, LayerTypes
 from hwflow.ops.keras import check_geometry, check_weights
 from hwflow.ops.lowering import bias_or_zero, output_shape, parameter, result_cast, reuse_factor
@@ -29,7 +37,7 @@ from hwflow.ops.matvec import (
     MATVEC_MODULES,
     accumulator,
     add_bias,
-    multiplication,
+    spread,
     sum_interval,
     unit_parameters,
     weighted_types,
@@ -71,12 +79,25 @@ class DepthwiseConv2dOp(OpSpec):
         shape = output_shape(layer)
         kernel = (attrs["kernel_h"], attrs["kernel_w"], shape[-1])
         params = {"weight": parameter(layer, "weight", kernel), "bias": bias_or_zero(layer, shape[-1])}
+        attrs_all = {**attrs, **strategy_attrs(layer)}
         return QuantNode(
-            name, self.name, (inputs[0].name,), shape, result_cast(layer), attrs, params, reuse_factor(layer)
+            name,
+            self.name,
+            (inputs[0].name,),
+            shape,
+            result_cast(layer),
+            attrs_all,
+            params,
+            reuse_factor(layer),
         )
 
     def _matrix(self, node: QuantNode) -> Codes:
         return node.params["weight"].codes.reshape(-1, node.channels)
+
+    def _spread(self, node: QuantNode, channels: int) -> Codes:
+        """Constants of the convolution without zeros left out: kernel positions * channels, outputs."""
+        matrix: Codes = spread(self._matrix(node).reshape(-1, channels, node.channels // channels))
+        return matrix.reshape(-1, node.channels)
 
     def _accumulator(self, node: QuantNode, x: Interval) -> tuple[Codes, Codes]:
         multiplier = node.channels // x.low.size
@@ -98,6 +119,8 @@ class DepthwiseConv2dOp(OpSpec):
         return add_bias(acc, x_type.frac + node.params["weight"].type.frac, node.params["bias"])
 
     def folding(self, node: QuantNode, inputs: Sequence[QuantNode], lanes: Sequence[int]) -> Folding:
+        if is_distributed(node):
+            return distributed_folding(node, self._spread(node, inputs[0].channels), inputs[0].channels)
         kernel, channels = len(self._matrix(node)), inputs[0].channels
         lanes_in, simd = depthwise_folding(kernel, channels, node.reuse_factor)
         pe = lanes_in * (node.channels // channels)
@@ -108,16 +131,16 @@ class DepthwiseConv2dOp(OpSpec):
             pe=pe,
             simd=simd,
             multipliers=pe * simd,
-            latency=3 + multiplication(node, inputs[0], pe, simd, depthwise=True).latency(simd),
+            latency=11,
             buffered=True,
         )
 
-    def access(self, node: QuantNode, inputs: Sequence[QuantNode]) -> tuple[Access, ...]:
-        return (Window.of(node).access(),)
+    def access(self, node: QuantNode, inputs: Sequence[QuantNode]) -> tuple[Access, ...] | None:
+        return None if is_beatwise(node) else (Window.of(node).access(),)
 
     def check(self, node: QuantNode, inputs: Sequence[QuantNode]) -> list[str]:
         simd = depthwise_folding(len(self._matrix(node)), inputs[0].channels, node.reuse_factor)[1]
-        return check_parallel(node, simd > 1)
+        return check_parallel(node, window_of(node) is not None if is_distributed(node) else simd > 1)
 
     def instance(
         self,
@@ -127,6 +150,8 @@ class DepthwiseConv2dOp(OpSpec):
         folding: Folding,
         pixels: int,
     ) -> Instance | None:
+        if is_distributed(node):
+            return distributed_instance(node, inputs[0], ranges[0], self._spread(node, inputs[0].channels))
         matrix = self._matrix(node)
         kernel, channels = matrix.shape
         sets = kernel // folding.simd
@@ -143,6 +168,5 @@ class DepthwiseConv2dOp(OpSpec):
         }
         parameters |= window_parameters(node, pixels)
         return Instance(
-            "hwf_depthwise_conv2d",
-            parameters | unit_parameters(node, inputs[0], acc, folding, words, depthwise=True),
+            "hwf_depthwise_conv2d", parameters | unit_parameters(node, inputs[0], acc, folding, words)
         )
