@@ -6,6 +6,7 @@ Tensors are nested dictionaries of Python integers, index tuple to code; nothing
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 from itertools import product
 from math import ceil, floor
@@ -77,8 +78,9 @@ def exact(node: QuantNode, inputs: list[Tensor], shapes: list[tuple[int, ...]]) 
         return {i: x[i] if x[i] >= 0 else params["slope"][i[-1],] * x[i] for i in indices}
     if node.op == "affine":
         return {i: params["scale"][i[-1],] * x[i] + params["bias"][i[-1],] for i in indices}
-    if node.op == "add":
-        return {i: x[i] + inputs[1][i] for i in indices}
+    if node.op == "merge":
+        y, function = inputs[1], _MERGES[node.attrs["function"]]
+        return {i: function(x[i], y[i]) for i in indices}
     if node.op == "reshape":
         return dict(zip(indices, (x[i] for i in sorted(x)), strict=True))
     if node.op == "pad":
@@ -100,6 +102,16 @@ def exact(node: QuantNode, inputs: list[Tensor], shapes: list[tuple[int, ...]]) 
     if node.op == "pool":
         return _pooled(node, x, params, shapes[0], indices)
     raise NotImplementedError(node.op)
+
+
+_MERGES: dict[str, Callable[[Fraction, Fraction], Fraction]] = {
+    "add": lambda a, b: a + b,
+    "subtract": lambda a, b: a - b,
+    "multiply": lambda a, b: a * b,
+    "average": lambda a, b: (a + b) / 2,
+    "maximum": max,
+    "minimum": min,
+}
 
 
 def _moved(index: tuple[int, ...], by: tuple[int, int]) -> tuple[int, ...]:

@@ -55,7 +55,7 @@ def test_hash_covers_parameters_and_structure() -> None:
         "input",
         "conv2d",
         "depthwise_conv2d",
-        "add",
+        "merge",
         "prelu",
         "reshape",
     }

@@ -7,7 +7,6 @@ from functools import cache
 
 from hwflow.errors import InternalError
 from hwflow.ops.activation import ActivationOp
-from hwflow.ops.add import AddOp
 from hwflow.ops.affine import AffineOp
 from hwflow.ops.base import OpSpec
 from hwflow.ops.concat import ConcatOp
@@ -15,6 +14,7 @@ from hwflow.ops.conv2d import Conv2dOp
 from hwflow.ops.dense import DenseOp
 from hwflow.ops.depthwise_conv2d import DepthwiseConv2dOp
 from hwflow.ops.input import InputOp
+from hwflow.ops.merge import MergeOp
 from hwflow.ops.pad import PadOp
 from hwflow.ops.permute import PermuteOp
 from hwflow.ops.pool import PoolOp
@@ -29,7 +29,7 @@ _SPECS: tuple[type[OpSpec], ...] = (
     DenseOp,
     ActivationOp,
     PreluOp,
-    AddOp,
+    MergeOp,
     AffineOp,
     ConcatOp,
     PoolOp,

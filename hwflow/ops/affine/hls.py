@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from hls4ml.model.optimizer import OptimizerPass
 from hls4ml.model.optimizer.passes.bn_fuse import FuseBatchNormalization
 from hls4ml.model.types import UnspecifiedPrecisionType
 from numpy.typing import NDArray
@@ -62,6 +63,30 @@ def _affine(values: dict[str, Any], quantizers: dict[str, Any], epsilon: float) 
     return scale.numpy(), bias.numpy()
 
 
+class HwflowSkipLinear(OptimizerPass):  # type: ignore[misc]
+    """No layer for 'linear' between a layer without types of its own and its normalization."""
+
+    def match(self, node: Any) -> bool:
+        """Whether the layer passes on what it gets, to a normalization alone."""
+        readers = [other for other in node.model.graph.values() if set(node.outputs) & set(other.inputs)]
+        return (
+            node.get_attr("activation") == "linear"
+            and node.get_attr("activation_quantizer") is None
+            and _has_no_type(node)
+            and _has_no_type(node.get_input_node())
+            and [reader.class_name for reader in readers] == ["BatchNormalization"]
+        )
+
+    def transform(self, model: Any, node: Any) -> bool:
+        """Remove one layer."""
+        model.remove_node(node)
+        return True
+
+
+def _has_no_type(node: Any) -> bool:
+    return isinstance(node.get_output_variable().type.precision, UnspecifiedPrecisionType)
+
+
 class HwflowFuseNormalization(FuseBatchNormalization):  # type: ignore[misc]
     """hls4ml's fusion into the layer before, of float layers without types of their own.
 
@@ -73,11 +98,11 @@ class HwflowFuseNormalization(FuseBatchNormalization):  # type: ignore[misc]
         """Whether the layer is a normalization that can move into the one before it."""
         return (
             node.class_name == "BatchNormalization"
-            and isinstance(node.get_output_variable().type.precision, UnspecifiedPrecisionType)
+            and _has_no_type(node)
             and not node.get_input_node().class_name.startswith("Depthwise")
             and super().match(node)
         )
 
 
 KERAS_HANDLERS = dict.fromkeys(("BatchNormalization", "QBatchNormalization"), parse_normalization)
-BEFORE_TYPES = (HwflowFuseNormalization,)
+BEFORE_TYPES = (HwflowSkipLinear, HwflowFuseNormalization)

@@ -2,10 +2,10 @@
 /* Residual sum: (row << shift) + (codes of the other tensor << up). */
 #ifndef HWF_BITS
 #define HWF_BITS 32
-#include "hwf_add.c"
+#include "hwf_merge.c"
 #undef HWF_BITS
 #define HWF_BITS 64
-#include "hwf_add.c"
+#include "hwf_merge.c"
 #else
 #include "hwf_value.h"
 

@@ -10,8 +10,12 @@ from hwflow.ops.base import Interval
 from hwflow.ops.mcukit import RowStage, Stage, Tensor, c_source
 
 
-class AddMcu(RowStage):
+class MergeMcu(RowStage):
     """The other tensor's codes onto the row, on the finer of the two grids."""
+
+    def reasons(self, node: QuantNode) -> list[str]:
+        function = node.attrs["function"]
+        return [] if function == "add" else [f"merging by {function} has no C form yet"]
 
     def stages(self, node: QuantNode, row: Interval, others: Sequence[Tensor]) -> tuple[Stage, ...]:
         (other,) = others
@@ -19,7 +23,7 @@ class AddMcu(RowStage):
         return (
             Stage(
                 "hwf_add",
-                c_source("add"),
+                c_source("merge"),
                 shift=frac - row.frac,
                 up=frac - other.node.type.frac,
                 storage=other.storage,
@@ -28,4 +32,4 @@ class AddMcu(RowStage):
         )
 
 
-LOWERING = AddMcu()
+LOWERING = MergeMcu()
