@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -14,10 +13,6 @@ from hwflow.numerics.fixed import Cast, Codes, FixedType, Overflow, Rounding
 from hwflow.ops.base import Case
 
 from hwflow.ops.distributed import STRATEGY
-from hwflow.ops.lookup import index_attrs
-from hwflow.ops.lookup.tables import FUNCTIONS, SELU_LAMBDA
-from hwflow.ops.piecewise.functions import Pieces, constants
-from hwflow.ops.softmax.tables import exp_table, inverse_table
 Pair = int | tuple[int, int]
 
 
