@@ -244,7 +244,7 @@ class _LayerTypes:
             values = np.asarray(variable.data, np.float64)
             cast = self.given(name)
             grid = constant_type(values, None) if cast is None else cast.type
-            if cast is None and grid is None and name != "param":
+            if cast is None and grid is None:
                 cast = self.model_default()
                 grid = cast.type
             if cast is not None:
