@@ -37,6 +37,7 @@ from hwflow.ops.matvec import (
     MATVEC_MODULES,
     accumulator,
     add_bias,
+    multiplication,
     spread,
     sum_interval,
     unit_parameters,
@@ -131,7 +132,7 @@ class DepthwiseConv2dOp(OpSpec):
             pe=pe,
             simd=simd,
             multipliers=pe * simd,
-            latency=11,
+            latency=3 + multiplication(node, inputs[0], pe, simd, depthwise=True).latency(simd),
             buffered=True,
         )
 
@@ -167,6 +168,5 @@ class DepthwiseConv2dOp(OpSpec):
             "Simd": folding.simd,
         }
         parameters |= window_parameters(node, pixels)
-        return Instance(
-            "hwf_depthwise_conv2d", parameters | unit_parameters(node, inputs[0], acc, folding, words)
-        )
+        unit = unit_parameters(node, inputs[0], acc, folding, words, depthwise=True)
+        return Instance("hwf_depthwise_conv2d", parameters | unit)
