@@ -148,7 +148,12 @@ def affine(
 
 def add(a: QuantNode, b: QuantNode, cast: Cast, name: str = "y") -> QuantNode:
     """A sum of two tensors."""
-    return QuantNode(name, "add", (a.name, b.name), a.shape, cast)
+    return merge("add", a, b, cast, name)
+
+
+def merge(function: str, a: QuantNode, b: QuantNode, cast: Cast, name: str = "y") -> QuantNode:
+    """A function of two tensors, element by element."""
+    return QuantNode(name, "merge", (a.name, b.name), a.shape, cast, {"function": function})
 
 
 def reshape(source: QuantNode, shape: Sequence[int], name: str = "y") -> QuantNode:
