@@ -11,8 +11,8 @@ import numpy as np
 from hwflow.ir.graph import QuantGraph, QuantNode, QuantParam
 from hwflow.numerics.fixed import Cast, Codes, FixedType, Overflow, Rounding
 from hwflow.ops.base import Case
-
 from hwflow.ops.distributed import STRATEGY
+
 Pair = int | tuple[int, int]
 
 
@@ -124,10 +124,16 @@ def activation(source: QuantNode, cast: Cast, function: str = "linear", name: st
 
 
 def prelu(
-    rng: np.random.Generator, source: QuantNode, cast: Cast, slope: FixedType, name: str = "y"
+    rng: np.random.Generator,
+    source: QuantNode,
+    cast: Cast,
+    slope: FixedType,
+    name: str = "y",
+    *,
+    shared: bool = True,
 ) -> QuantNode:
-    """A parametric rectifier with random slopes."""
-    params = {"slope": random_param(rng, (source.channels,), slope)}
+    """A parametric rectifier with random slopes, one a channel or one an element."""
+    params = {"slope": random_param(rng, source.shape[-1:] if shared else source.shape, slope)}
     return QuantNode(name, "prelu", (source.name,), source.shape, cast, {}, params)
 
 
@@ -161,12 +167,12 @@ def reshape(source: QuantNode, shape: Sequence[int], name: str = "y") -> QuantNo
     return QuantNode(name, "reshape", (source.name,), tuple(shape), source.cast)
 
 
-def case_graph(case: Case) -> QuantGraph:
-    """The graph that holds a case's node alone."""
-    return QuantGraph(f"case_{case.node.op}", (*case.inputs, case.node), (case.node.name,))
 def distributed(case: Case) -> Case:
     """A case of a layer with weights, by an adder graph."""
     attrs = {**case.node.attrs, "strategy": STRATEGY}
     return Case(f"distributed-{case.name}", replace(case.node, attrs=attrs, reuse_factor=1), case.inputs)
 
 
+def case_graph(case: Case) -> QuantGraph:
+    """The graph that holds a case's node alone."""
+    return QuantGraph(f"case_{case.node.op}", (*case.inputs, case.node), (case.node.name,))
