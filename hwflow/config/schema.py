@@ -70,9 +70,10 @@ class VerifyConfig(_Section):
     )
     Csim: bool = Field(True, description="compile and run hls4ml's C++")
     Rtl: bool = Field(True, description="simulate the SystemVerilog")
-    Netlist: bool = Field(
-        False, description="simulate the netlist that Yosys makes (small designs)"
-    )
+    Netlist: bool = Field(False, description="simulate the netlist that Yosys makes (small designs)")
+
+
+MultStyleName = Literal["auto", "dsp", "lut"]
 
 
 class HwflowConfig(_Section):
@@ -81,6 +82,13 @@ class HwflowConfig(_Section):
     Model: ModelConfig
     Data: DataConfig = Field(default_factory=DataConfig)
     Verify: VerifyConfig = Field(default_factory=VerifyConfig)
+    MultStyle: MultStyleName | dict[str, MultStyleName] = Field(
+        "auto",
+        description="multipliers of LUTs or DSP blocks; for all layers, or by layer name and 'default'",
+    )
+    LutMultiplierBits: int = Field(
+        4, ge=0, le=32, description="MultStyle auto: products with a factor of at most so many bits use LUTs"
+    )
     Budget: dict[str, float] = Field(default_factory=dict, description="metric name to largest allowed value")
     Seed: int = Field(1, ge=0, description="seed of every random draw")
 

@@ -64,6 +64,11 @@ def _hls_inputs(context: Context) -> Any:
     }
 
 
+def _graph_inputs(context: Context) -> Any:
+    config = context.config.Hwflow
+    return {**_hls_inputs(context), "multipliers": [config.MultStyle, config.LutMultiplierBits]}
+
+
 def _converted(context: Context, backend: Literal["Vitis", "Hwflow"]) -> ModelGraph:
     from hwflow.frontends.keras_hls4ml import convert
 
@@ -83,9 +88,12 @@ def _converted(context: Context, backend: Literal["Vitis", "Hwflow"]) -> ModelGr
 
 def _convert(context: Context) -> None:
     from hwflow.emit.design import build_design
+    from hwflow.emit.multipliers import with_multipliers
     from hwflow.frontends.lower import lower
 
-    design = build_design(lower(_converted(context, "Hwflow"), context.config.ProjectName))
+    graph = lower(_converted(context, "Hwflow"), context.config.ProjectName)
+    config = context.config.Hwflow
+    design = build_design(with_multipliers(graph, config.MultStyle, config.LutMultiplierBits))
     context.renew("design", design)
     save_graph(design.graph, context.run_dir / GRAPH)
     layers = layer_records(design)
@@ -512,7 +520,7 @@ STEPS: tuple[Step, ...] = (
     Step(
         "convert",
         _convert,
-        _hls_inputs,
+        _graph_inputs,
         (GRAPH,),
         needs=("prepare",),
         code=_CONVERSION,
