@@ -11,7 +11,7 @@ import typer
 
 import hwflow
 from hwflow import log
-from hwflow.cli import check, doctor, models, report, run, verify
+from hwflow.cli import check, doctor, fuzz, models, report, run, verify
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -25,6 +25,7 @@ app.command("run")(run.run)
 app.command("verify")(verify.verify)
 app.command("report")(report.report)
 app.command("check")(check.check)
+app.command("fuzz")(fuzz.fuzz)
 app.add_typer(models.app, name="models")
 app.command("doctor")(doctor.doctor)
 

@@ -60,8 +60,10 @@ class VerifyConfig(_Section):
     Frames: int = Field(8, ge=1, description="frames compared at the output")
     TraceFrames: int = Field(1, ge=0, description="frames compared at every layer")
     StallFrames: int = Field(2, ge=0, description="frames simulated as RTL with stalls at both ports")
-    Stalls: tuple[PerMille, PerMille] | None = Field(
+    Stalls: list[PerMille] | None = Field(
         None,
+        min_length=2,
+        max_length=2,
         description="shares of cycles, in 1/1000, without input and without output taken; the design's own if absent",
     )
     QKeras: bool = Field(

@@ -116,12 +116,13 @@ def _widened_layer(layer: tf.keras.layers.Layer) -> tf.keras.layers.Layer:
 
 def _weights(layer: tf.keras.layers.Layer) -> dict[str, Any]:
     """What the quantizers of a layer's weights are given, by attribute."""
-    names = ("kernel", "depthwise_kernel", "pointwise_kernel", "bias")
-    weights = {name: getattr(layer, name, None) for name in names}
+    names = ("kernel", "depthwise_kernel", "pointwise_kernel", "bias", "gamma", "beta")
+    weights = {name: getattr(layer, name, None) for name in (*names, "moving_mean", "moving_variance")}
     if hasattr(layer, "get_folded_weights"):  # with the normalization that it holds
         kernel = "depthwise_kernel" if weights["depthwise_kernel"] is not None else "kernel"
         weights[kernel], weights["bias"] = layer.get_folded_weights()
-    return {f"{name.removesuffix('_kernel')}_quantizer_internal": weight for name, weight in weights.items()}
+    short = {name: name.removesuffix("_kernel").removeprefix("moving_") for name in weights}
+    return {f"{short[name]}_quantizer_internal": weight for name, weight in weights.items()}
 
 
 def _constant(quantizer: Any, weight: Any) -> Any:
