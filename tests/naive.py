@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from hwflow.ir.graph import QuantGraph, QuantNode
+from hwflow.ir.graph import QuantGraph, QuantNode, QuantParam
 from hwflow.numerics.fixed import Cast, Codes, FixedType
 
 Tensor = dict[tuple[int, ...], Fraction]
@@ -60,7 +60,9 @@ def real(codes: Codes, type_: FixedType) -> Tensor:
     return {index: Fraction(int(code)) / Fraction(2) ** type_.frac for index, code in np.ndenumerate(codes)}
 
 
-def exact(node: QuantNode, inputs: list[Tensor], shapes: list[tuple[int, ...]]) -> Tensor:
+def exact(
+    node: QuantNode, inputs: list[Tensor], shapes: list[tuple[int, ...]], types: list[FixedType]
+) -> Tensor:
     """The exact result of a node."""
     params = {key: real(param.codes, param.type) for key, param in node.params.items()}
     indices = list(product(*(range(size) for size in node.shape)))
@@ -74,8 +76,15 @@ def exact(node: QuantNode, inputs: list[Tensor], shapes: list[tuple[int, ...]]) 
         }
     if node.op == "activation":
         return {i: max(x[i], Fraction(0)) if node.attrs["function"] == "relu" else x[i] for i in indices}
+    if node.op == "piecewise":
+        return {i: _piece(node, params, x[i], types[0].frac) for i in indices}
+    if node.op == "lookup":
+        return {i: _looked_up(node, params, x[i], types[0].frac) for i in indices}
+    if node.op == "softmax":
+        return _softmax(node, x, types[0].frac)
     if node.op == "prelu":
-        return {i: x[i] if x[i] >= 0 else params["slope"][i[-1],] * x[i] for i in indices}
+        slope, axes = params["slope"], node.params["slope"].codes.ndim
+        return {i: x[i] if x[i] >= 0 else slope[i[-axes:]] * x[i] for i in indices}
     if node.op == "affine":
         return {i: params["scale"][i[-1],] * x[i] + params["bias"][i[-1],] for i in indices}
     if node.op == "merge":
@@ -168,6 +177,52 @@ def _window_sum(node: QuantNode, x: Tensor, params: dict[str, Tensor], index: tu
     return total
 
 
+def _piece(node: QuantNode, params: dict[str, Tensor], x: Fraction, frac: int) -> Fraction:
+    piece = sum(x >= start / Fraction(2) ** frac for start in node.attrs["starts"])
+    return params["slope"][piece,] * x + params["offset"][piece,]
+
+
+def _looked_up(node: QuantNode, params: dict[str, Tensor], x: Fraction, frac: int) -> Fraction:
+    at: dict[str, Any] = dict(node.attrs)
+    if at["straight"] and x >= 0:
+        return params["slope"][0,] * x
+    position = x * Fraction(2) ** frac * at["multiplier"] / 2 ** at["shift"]
+    index = (floor(position) if position >= 0 else ceil(position)) + at["offset"]
+    return params["table"][min(max(index, 0), len(params["table"]) - 1),]
+
+
+def _softmax(node: QuantNode, x: Tensor, frac: int) -> Tensor:
+    at: dict[str, Any] = dict(node.attrs)
+    result: Tensor = {}
+    for pixel in {index[:-1] for index in x}:
+        vector = [x[(*pixel, c)] for c in range(node.shape[-1])]
+        if at["implementation"] == "argmax":
+            values = [Fraction(c == vector.index(max(vector))) for c in range(len(vector))]
+        else:
+            accum, inverse_input = Cast.parse(at["accum"]), Cast.parse(at["inverse_input"])
+            tables = {name: node.params[name] for name in ("exp", "inverse")}
+            total, exps = Fraction(0), []
+            for value in vector:
+                argument = (max(vector) - value if at["implementation"] == "stable" else value) * 2**frac
+                exps.append(_cast_real(_entry(tables["exp"], int(argument), at["address"][1]), accum))
+                total = _cast_real(total + exps[-1], accum)
+            total = _cast_real(total, inverse_input) * Fraction(2) ** inverse_input.type.frac
+            factor = _entry(tables["inverse"], int(total), inverse_input.type.width)
+            values = [value * factor for value in exps]
+        result |= {(*pixel, c): value for c, value in enumerate(values)}
+    return result
+
+
+def _entry(table: QuantParam, code: int, width: int) -> Fraction:
+    """Entry that the top bits of a code of ``width`` bits address."""
+    index = code % 2**width * len(table.codes) // 2**width
+    return Fraction(int(table.codes[index])) / Fraction(2) ** table.type.frac
+
+
+def _cast_real(value: Fraction, to: Cast) -> Fraction:
+    return Fraction(cast(value, to)) / Fraction(2) ** to.type.frac
+
+
 def run(graph: QuantGraph, frame: dict[str, Codes]) -> dict[str, Codes]:
     """Codes of every node for one frame."""
     nodes = {node.name: node for node in graph.nodes}
@@ -177,7 +232,8 @@ def run(graph: QuantGraph, frame: dict[str, Codes]) -> dict[str, Codes]:
             codes[node.name] = frame[node.name]
             continue
         inputs = [real(codes[name], nodes[name].cast.type) for name in node.inputs]
-        result = exact(node, inputs, [nodes[name].shape for name in node.inputs])
+        sources = [nodes[name] for name in node.inputs]
+        result = exact(node, inputs, [n.shape for n in sources], [n.cast.type for n in sources])
         codes[node.name] = np.empty(node.shape, dtype=np.int64)
         for index, value in result.items():
             codes[node.name][index] = cast(value, node.cast)

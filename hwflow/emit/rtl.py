@@ -46,10 +46,7 @@ def write_rtl(design: Design, folder: Path) -> None:
 def library_path(module: str) -> Path:
     """Path of a library module's source (shared, or in its operation's folder)."""
     root = Path(str(resources.files("hwflow")))
-    for path in (
-        root / "rtllib" / f"{module}.sv",
-        root / "ops" / module.removeprefix("hwf_") / f"{module}.sv",
-    ):
+    for path in (root / "rtllib" / f"{module}.sv", *(root / "ops").glob(f"*/{module}.sv")):
         if path.exists():
             return path
     raise InternalError(f"library module {module} has no source file")

@@ -16,6 +16,7 @@ MAX_WEIGHT_BITS = 24
 """Widest type that constants get; a free float scale needs more and is refused."""
 
 _UNIT_ALPHA = (None, 1, 1.0)
+_CASTS = ("quantized_bits", "linear", "quantized_relu", "quantized_tanh", "quantized_sigmoid")
 
 
 def activation_cast(class_name: str, config: Mapping[str, Any]) -> Cast:
@@ -24,14 +25,16 @@ def activation_cast(class_name: str, config: Mapping[str, Any]) -> Cast:
     Parameters
     ----------
     class_name : str
-        ``quantized_bits`` (hls4ml calls it ``linear``) or ``quantized_relu``.
+        ``quantized_bits`` (hls4ml calls it ``linear``), ``quantized_relu``, ``quantized_tanh`` or
+        ``quantized_sigmoid``.
     config : mapping
         The quantizer's ``get_config()``.
 
     Returns
     -------
     Cast
-        For ``quantized_relu``, of the positive part.
+        For ``quantized_relu``, of the positive part (or, with a slope, of x and slope * x, whose negative half ends
+        at ``-slope * 2^integer``); for ``quantized_tanh`` and ``quantized_sigmoid``, of the function's value.
 
     Raises
     ------
@@ -48,14 +51,22 @@ def activation_cast(class_name: str, config: Mapping[str, Any]) -> Cast:
     .. [1] C. N. Coelho et al., "Automatic heterogeneous quantization of deep neural networks for low-latency
        inference on the edge for particle detectors", Nature Machine Intelligence 3, 2021.
     """
-    bits, integer = int(config["bits"]), int(config["integer"])
+    if class_name not in _CASTS:
+        raise UserError(f"the quantizer {class_name} is not a fixed-point cast")
+    bits, integer = int(config["bits"]), int(config.get("integer", 0))
     if float(config.get("qnoise_factor", 1.0)) != 1.0:
         raise UserError("qnoise_factor other than 1 mixes in the unquantized value")
     if class_name == "quantized_relu":
         _require_plain_relu(config)
-        return Cast(FixedType(False, bits, bits - integer), Rounding.RND_CONV, Overflow.SAT)
-    if class_name not in ("quantized_bits", "linear"):
-        raise UserError(f"the quantizer {class_name} is not a fixed-point cast")
+        sloped = bool(config.get("negative_slope"))
+        return Cast(FixedType(sloped, bits, bits - integer - sloped), Rounding.RND_CONV, Overflow.SAT)
+    if class_name == "quantized_sigmoid":
+        if config.get("symmetric"):
+            raise UserError("quantized_sigmoid with symmetric ends one step above zero, which no cast does")
+        return Cast(FixedType(False, bits, bits), Rounding.RND_CONV, Overflow.SAT)
+    if class_name == "quantized_tanh":
+        overflow = Overflow.SAT_SYM if config.get("symmetric") else Overflow.SAT
+        return Cast(FixedType(True, bits, bits - 1), Rounding.RND_CONV, overflow)
     if config.get("alpha") not in _UNIT_ALPHA:
         raise UserError(f"activation scale alpha={config['alpha']!r} depends on the data; use alpha=1")
     signed = bool(config.get("keep_negative", True))
@@ -66,11 +77,6 @@ def activation_cast(class_name: str, config: Mapping[str, Any]) -> Cast:
 
 
 def _require_plain_relu(config: Mapping[str, Any]) -> None:
-    if config.get("negative_slope"):
-        raise UserError(
-            "quantized_relu with negative_slope saturates its negative half at -negative_slope * 2^integer, "
-            "which no fixed-point type does (hls4ml saturates at -2^integer); put PReLU and quantized_bits"
-        )
     if config.get("use_sigmoid"):
         raise UserError("quantized_relu with use_sigmoid is not a fixed-point cast")
     if config.get("relu_upper_bound") is not None or not config.get("is_quantized_clip", True):

@@ -360,9 +360,14 @@ def grid_parameters(prefix: str, type_: FixedType, *, frac: bool = True) -> dict
 
 def cast_parameters(node: QuantNode) -> dict[str, int]:
     """Module parameters of the output grid and the way there."""
-    return grid_parameters("Y", node.type) | {
-        "Rounding": _ROUNDING.index(node.cast.rounding.value),
-        "Overflow": _OVERFLOW.index(node.cast.overflow.value),
+    return grid_parameters("Y", node.type) | mode_parameters("", node.cast)
+
+
+def mode_parameters(prefix: str, cast: Cast) -> dict[str, int]:
+    """Module parameters ``<prefix>Rounding`` and ``<prefix>Overflow`` of a cast."""
+    return {
+        f"{prefix}Rounding": _ROUNDING.index(cast.rounding.value),
+        f"{prefix}Overflow": _OVERFLOW.index(cast.overflow.value),
     }
 
 

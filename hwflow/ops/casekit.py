@@ -5,15 +5,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from hwflow.ir.graph import QuantGraph, QuantNode, QuantParam
+from hwflow.numerics.codes import cast_values
 from hwflow.numerics.fixed import Cast, Codes, FixedType, Overflow, Rounding
 from hwflow.ops.base import Case
 from hwflow.ops.distributed import STRATEGY
+from hwflow.ops.lookup import index_attrs
+from hwflow.ops.lookup.tables import FUNCTIONS, SELU_LAMBDA
+from hwflow.ops.piecewise.functions import Pieces, constants
+from hwflow.ops.softmax.tables import exp_table, inverse_table
 
 Pair = int | tuple[int, int]
+_SOFTMAX_TABLE = Cast.parse("fixed<18,8,RND,SAT>")
 
 
 def grid(width: int, frac: int, *, signed: bool = True) -> FixedType:
@@ -121,6 +128,57 @@ def dense(
 def activation(source: QuantNode, cast: Cast, function: str = "linear", name: str = "y") -> QuantNode:
     """A linear or rectified activation."""
     return QuantNode(name, "activation", (source.name,), source.shape, cast, {"function": function})
+
+
+def piecewise(source: QuantNode, cast: Cast, pieces: Pieces, name: str = "y") -> QuantNode:
+    """An activation of straight pieces."""
+    params = {"slope": constants(pieces.slopes), "offset": constants(pieces.offsets)}
+    attrs = {"starts": pieces.starts(source.type.frac)}
+    return QuantNode(name, "piecewise", (source.name,), source.shape, cast, attrs, params)
+
+
+def lookup(
+    source: QuantNode, cast: Cast, function: str, size: int, table: Cast, name: str = "y"
+) -> QuantNode:
+    """An activation from a table; ``elu`` and ``selu`` with slopes of 1 and of ``ufixed<16,1>``."""
+    params = {"table": QuantParam(FUNCTIONS[function].codes(size, table), table.type)}
+    if FUNCTIONS[function].negative:
+        slope = Cast(FixedType(False, 16, 15))
+        params["slope"] = QuantParam(
+            cast_values([SELU_LAMBDA if function == "selu" else 1], slope), slope.type
+        )
+    attrs = index_attrs(function, size, source.type)
+    return QuantNode(name, "lookup", (source.name,), source.shape, cast, attrs, params)
+
+
+def softmax(
+    source: QuantNode,
+    cast: Cast,
+    implementation: str = "stable",
+    sizes: tuple[int, int] = (1024, 1024),
+    tables: Cast = _SOFTMAX_TABLE,
+    accum: Cast = _SOFTMAX_TABLE,
+    inverse_input: Cast = _SOFTMAX_TABLE,
+    name: str = "y",
+) -> QuantNode:
+    """A softmax with tables of exp and of 1/x of these sizes; ``stable`` drops the sign of the input's grid."""
+    if implementation == "argmax":
+        attrs: dict[str, Any] = {"implementation": implementation}
+        return QuantNode(name, "softmax", (source.name,), source.shape, cast, attrs)
+    stable = implementation == "stable"
+    x = source.type
+    address = FixedType(False, x.width - x.signed, x.frac) if stable else x
+    attrs = {
+        "implementation": implementation,
+        "address": address.to_json(),
+        "accum": str(accum),
+        "inverse_input": str(inverse_input),
+    }
+    params = {
+        "exp": QuantParam(exp_table(sizes[0], address, tables, negative=stable), tables.type),
+        "inverse": QuantParam(inverse_table(sizes[1], inverse_input.type, tables), tables.type),
+    }
+    return QuantNode(name, "softmax", (source.name,), source.shape, cast, attrs, params)
 
 
 def prelu(

@@ -11,6 +11,7 @@ import numpy as np
 from hwflow.errors import UserError
 from hwflow.numerics.codes import narrowest_type
 from hwflow.numerics.quantizers import MAX_WEIGHT_BITS, activation_cast, constant_type
+from hwflow.ops.piecewise.functions import quantizer_pieces
 
 _FLOAT_REMEDY = "use the QKeras layer with alpha=1 quantizers, or give its Precision under HLSConfig"
 _ALPHA_REMEDY = "use alpha=1 or alpha='auto_po2'"
@@ -53,18 +54,43 @@ def _alpha(quantizer: Any) -> str:
     return repr(alpha) if alpha is None or isinstance(alpha, str | int | float) else "a tensor"
 
 
+FUNCTIONS = (
+    "linear",
+    "relu",
+    "relu6",
+    "leaky_relu",
+    "elu",
+    "selu",
+    "softplus",
+    "softsign",
+    "sigmoid",
+    "tanh",
+    "hard_sigmoid",
+    "softmax",
+    "binary_tanh",
+)
+"""Activation functions without parameters that hls4ml converts."""
+
+
 def check_function(function: Any) -> Iterator[tuple[str, str]]:
     """An activation function or quantizer."""
-    if function is None or getattr(function, "__name__", "") in ("linear", "relu"):
+    if function is None or getattr(function, "__name__", "") in FUNCTIONS:
         return
     name = getattr(function, "__name__", "") or type(function).__name__
     if not hasattr(function, "get_config"):
-        yield f"the activation {name} is not supported", "use linear, relu or a QKeras quantizer"
+        yield (
+            f"the activation {name} is not supported",
+            f"use a QKeras quantizer or one of {', '.join(FUNCTIONS)}",
+        )
         return
     try:
-        activation_cast(type(function).__name__, function.get_config())
+        if quantizer_pieces(name, function.get_config()) is None:
+            activation_cast(name, function.get_config())
     except UserError as error:
-        yield error.message, "use quantized_bits or quantized_relu without a slope"
+        yield (
+            error.message,
+            "use quantized_bits, quantized_relu, quantized_tanh, quantized_sigmoid, binary or ternary",
+        )
 
 
 def check_geometry(layer: Any) -> Iterator[tuple[str, str]]:

@@ -14,12 +14,15 @@ from hwflow.ops.conv2d import Conv2dOp
 from hwflow.ops.dense import DenseOp
 from hwflow.ops.depthwise_conv2d import DepthwiseConv2dOp
 from hwflow.ops.input import InputOp
+from hwflow.ops.lookup import LookupOp
 from hwflow.ops.merge import MergeOp
 from hwflow.ops.pad import PadOp
 from hwflow.ops.permute import PermuteOp
+from hwflow.ops.piecewise import PiecewiseOp
 from hwflow.ops.pool import PoolOp
 from hwflow.ops.prelu import PreluOp
 from hwflow.ops.reshape import ReshapeOp
+from hwflow.ops.softmax import SoftmaxOp
 from hwflow.ops.upsample import UpsampleOp
 
 _SPECS: tuple[type[OpSpec], ...] = (
@@ -28,6 +31,9 @@ _SPECS: tuple[type[OpSpec], ...] = (
     DepthwiseConv2dOp,
     DenseOp,
     ActivationOp,
+    PiecewiseOp,
+    LookupOp,
+    SoftmaxOp,
     PreluOp,
     MergeOp,
     AffineOp,

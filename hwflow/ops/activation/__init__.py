@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Linear and rectified activations with a cast: QKeras' ``quantized_bits`` and ``quantized_relu``."""
+"""Linear and rectified activations with a cast: QKeras' ``quantized_bits`` and ``quantized_relu``.
+
+The other functions of hls4ml's activation layers are handed to the operations that compute them.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +16,18 @@ from hwflow.ir.graph import QuantNode
 from hwflow.numerics.fixed import Cast, Codes, FixedType
 from hwflow.numerics.quantizers import activation_cast
 from hwflow.ops.base import Folding, Instance, Interval, Memory, OpSpec, cast_parameters, grid_parameters
-from hwflow.ops.frontend import KerasCheck, LayerTypes
+from hwflow.ops.frontend import KerasCheck, LayerTypes, supported
 from hwflow.ops.keras import check_function
+from hwflow.ops.lookup import LookupOp
+from hwflow.ops.lookup.tables import FUNCTIONS as TABLES
 from hwflow.ops.lowering import output_shape, precision_cast, result_cast
+from hwflow.ops.piecewise import FUNCTIONS as PIECES
+from hwflow.ops.piecewise import PiecewiseOp, function_name
+
+_OTHERS: Mapping[str, OpSpec] = {
+    **dict.fromkeys(TABLES, LookupOp()),
+    **dict.fromkeys(PIECES, PiecewiseOp()),
+}
 
 
 def _check_activation(layer: Any, has_precision: bool) -> Iterator[tuple[str, str]]:
@@ -26,28 +38,28 @@ def _check_qactivation(layer: Any, has_precision: bool) -> Iterator[tuple[str, s
     return check_function(layer.quantizer)
 
 
-def _check_relu(layer: Any, has_precision: bool) -> Iterator[tuple[str, str]]:
-    if layer.max_value is not None or layer.negative_slope or layer.threshold:
-        yield "max_value, negative_slope or threshold is set", "use quantized_relu or PReLU"
-
-
 class ActivationOp(OpSpec):
     """``y = cast(function == 'relu' ? max(x, 0) : x)``."""
 
     name: ClassVar[str] = "activation"
-    hls4ml_classes: ClassVar[tuple[str, ...]] = ("Activation",)
+    hls4ml_classes: ClassVar[tuple[str, ...]] = ("Activation", "ParametrizedActivation")
     modules: ClassVar[tuple[str, ...]] = ("hwf_activation", "hwf_cast")
+    registers_input: ClassVar[bool] = True
 
     keras: ClassVar[Mapping[str, KerasCheck]] = {
         "Activation": _check_activation,
         "QActivation": _check_qactivation,
-        "ReLU": _check_relu,
+        "ReLU": supported,
+        "LeakyReLU": supported,
+        "ThresholdedReLU": supported,
+        "ELU": supported,
     }
 
-    registers_input: ClassVar[bool] = True
     def types(self, layer: LayerTypes) -> Cast:
         node = layer.node
-        function = str(node.get_attr("activation")).lower()
+        function = function_name(node)
+        if function in _OTHERS:
+            return _OTHERS[function].types(layer)
         if function not in ("linear", "relu"):
             raise UserError(f"the activation {function} is not supported")
         quantizer = node.get_attr("activation_quantizer")
@@ -61,10 +73,13 @@ class ActivationOp(OpSpec):
         return Cast(FixedType.for_range(0, grid.range()[1], grid.frac))
 
     def lower(self, layer: Any, name: str, inputs: Sequence[QuantNode]) -> QuantNode:
-        function = str(layer.get_attr("activation")).lower()
+        function = function_name(layer)
+        if function in _OTHERS:
+            return _OTHERS[function].lower(layer, name, inputs)
         if function not in ("linear", "relu"):
             raise UnsupportedLayerError(
-                [f"layer {name!r}: activation {function!r} has no hardware yet"], "use linear, relu or PReLU"
+                [f"layer {name!r}: activation {function!r} has no hardware yet"],
+                "use one that `hwflow check` takes",
             )
         return QuantNode(
             name,

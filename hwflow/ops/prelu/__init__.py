@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Parametric rectifier with one slope a channel."""
+"""Parametric rectifier with one slope a channel, or one an element."""
 
 from __future__ import annotations
 
@@ -12,27 +12,21 @@ from hwflow.ir.graph import QuantNode
 from hwflow.numerics.codes import narrowest_type
 from hwflow.numerics.fixed import Cast, Codes, FixedType
 from hwflow.numerics.quantizers import MAX_WEIGHT_BITS
-from hwflow.ops.base import Folding, Instance, Interval, Memory, OpSpec, cast_parameters
+from hwflow.ops.base import Folding, Instance, Interval, Memory, OpSpec, cast_parameters, grid_parameters
 from hwflow.ops.frontend import KerasCheck, LayerTypes
 from hwflow.ops.lowering import output_shape, parameter, result_cast
 from hwflow.ops.matvec import signed_width
 
 
 def _check_prelu(layer: Any, has_precision: bool) -> Iterator[tuple[str, str]]:
-    slopes = layer.alpha.numpy()
-    if slopes.size != slopes.shape[-1]:
-        yield (
-            f"slopes of shape {slopes.shape}, one an element",
-            "share them: PReLU(shared_axes=[1, 2]) has one a channel",
-        )
-    if not has_precision and narrowest_type(slopes, MAX_WEIGHT_BITS) is None:
+    if not has_precision and narrowest_type(layer.alpha.numpy(), MAX_WEIGHT_BITS) is None:
         yield "its slopes lie on no fixed-point grid", "round them, or give Precision.param under HLSConfig"
 
 
 class PreluOp(OpSpec):
-    """``y = cast(x >= 0 ? x : slope[c] * x)``.
+    """``y = cast(x >= 0 ? x : slope * x)``.
 
-    Parameter of the node: ``slope`` (channels,).
+    Parameter of the node: ``slope``, (channels,) or in the shape of x.
     """
 
     name: ClassVar[str] = "prelu"
@@ -53,17 +47,18 @@ class PreluOp(OpSpec):
 
     def lower(self, layer: Any, name: str, inputs: Sequence[QuantNode]) -> QuantNode:
         shape = output_shape(layer)
-        params = {"slope": parameter(layer, "param", (shape[-1],))}
+        elements = int(np.size(layer.weights["param"].data))
+        params = {"slope": parameter(layer, "param", shape[-1:] if elements == shape[-1] else shape)}
         return QuantNode(name, self.name, (inputs[0].name,), shape, result_cast(layer), {}, params)
 
     def interval(self, node: QuantNode, inputs: Sequence[Interval]) -> Interval:
         x, slope = inputs[0], node.params["slope"]
         up, down = max(slope.type.frac, 0), max(-slope.type.frac, 0)
         # x < 0 gives slope * x, between slope * low and zero; x >= 0 gives x itself.
-        bent = (slope.codes * np.minimum(x.low, 0)) << down
+        bent = (slope.codes.reshape(-1, node.channels) * np.minimum(x.low, 0)) << down
         straight = np.maximum(x.high, 0) << up
-        low = np.minimum(np.minimum(bent, 0), np.maximum(x.low, 0) << up)
-        return Interval(low, np.maximum(bent, straight), x.frac + up)
+        low = np.minimum(np.minimum(bent.min(axis=0), 0), np.maximum(x.low, 0) << up)
+        return Interval(low, np.maximum(bent.max(axis=0), straight), x.frac + up)
 
     def exact(self, node: QuantNode, inputs: Sequence[tuple[Codes, FixedType]]) -> tuple[Codes, int]:
         codes, x_type = inputs[0]
@@ -80,11 +75,6 @@ class PreluOp(OpSpec):
             latency=3,
         )
 
-    def check(self, node: QuantNode, inputs: Sequence[QuantNode]) -> list[str]:
-        if not inputs[0].type.signed:
-            return [f"layer {node.name!r}: its input is unsigned, so PReLU is the identity; remove it"]
-        return []
-
     def instance(
         self,
         node: QuantNode,
@@ -97,11 +87,10 @@ class PreluOp(OpSpec):
         width = signed_width(int(slope.codes.min()), int(slope.codes.max()))
         parameters: dict[str, int | Memory] = {
             "Lanes": folding.out_lanes,
-            "C": node.channels,
-            "XW": inputs[0].type.width,
-            "XFrac": inputs[0].type.frac,
+            "Slopes": slope.codes.size,
             "SlopeW": width,
             "SlopeFrac": slope.type.frac,
             "SlopeFile": Memory(slope.codes.reshape(-1, folding.out_lanes), width),
         }
-        return Instance("hwf_prelu", parameters | cast_parameters(node))
+        grids = grid_parameters("X", inputs[0].type) | cast_parameters(node)
+        return Instance("hwf_prelu", parameters | grids)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""PReLU with one slope a channel for hls4ml, which has only one slope an element.
+"""PReLU for hls4ml, which refuses ``shared_axes``: a slope a channel, or a slope an element.
 
 The module is imported by :mod:`hwflow.frontends.hls4ml_ext` once hls4ml is needed; it defines hls4ml classes
 at its top level and imports only what exists when hls4ml loads its plugins.
@@ -18,15 +18,15 @@ HEADERS = ("nnet_hwflow_prelu.h",)
 
 
 class HwflowPReLU(Layer):  # type: ignore[misc]
-    """``x`` where it is not negative, ``slope[channel] * x`` elsewhere.
+    """``x`` where it is not negative, ``slope * x`` elsewhere.
 
-    Attributes: ``n_in`` elements of the tensor, ``n_chan`` channels (last axis); weight ``param`` of shape
-    ``(n_chan,)``.
+    Attributes: ``n_in`` elements of the tensor, ``n_slopes``; weight ``param`` of shape ``(n_slopes,)``, one a
+    channel (last axis) or one an element.
     """
 
     _expected_attributes = (
         Attribute("n_in"),
-        Attribute("n_chan"),
+        Attribute("n_slopes"),
         WeightAttribute("param"),
         TypeAttribute("param"),
         ConfigurableAttribute("reuse_factor", default=1),
@@ -37,21 +37,20 @@ class HwflowPReLU(Layer):  # type: ignore[misc]
         tensor = self.get_input_variable()
         self.add_output_variable(tensor.shape)
         self.set_attr("n_in", tensor.size())
-        self.set_attr("n_chan", tensor.shape[-1])
+        self.set_attr("n_slopes", self.get_attr("param_data").size)
         self.add_weights_variable(name="param", var_name="a{index}")
 
 
 def parse_prelu(
     keras_layer: dict[str, Any], input_names: Any, input_shapes: Any, data_reader: Any
 ) -> tuple[dict[str, Any], list[Any]]:
-    """Keras handler: a slope a channel becomes :class:`HwflowPReLU`, the rest stays hls4ml's."""
-    from hls4ml.converters.keras.core import parse_activation_layer
+    """Keras handler: slopes shared over some axes only become one an element."""
     from hls4ml.converters.keras_v2_to_hls import get_weights_data, parse_default_keras_layer
 
     shape = list(input_shapes[0])
     alpha = np.asarray(get_weights_data(data_reader, keras_layer["config"]["name"], "alpha"))
     if alpha.size != shape[-1]:
-        return parse_activation_layer(keras_layer, input_names, input_shapes, data_reader)  # type: ignore[no-any-return]
+        alpha = np.broadcast_to(alpha, shape[1:])
     layer = parse_default_keras_layer(keras_layer, input_names)
     layer["class_name"] = HwflowPReLU.__name__
     layer["param_data"] = alpha.reshape(-1)
@@ -69,7 +68,7 @@ class HwflowPReLUConfigTemplate(LayerConfigTemplate):  # type: ignore[misc]
         return (
             f"struct hwflow_prelu_config{node.index} : nnet::hwflow_prelu_config {{\n"
             f"    static const unsigned n_in = {node.get_attr('n_in')};\n"
-            f"    static const unsigned n_chan = {node.get_attr('n_chan')};\n"
+            f"    static const unsigned n_slopes = {node.get_attr('n_slopes')};\n"
             "};\n"
         )
 

@@ -1,24 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// hwf_prelu: parametric rectifier with one slope a channel.
+// hwf_prelu: parametric rectifier with one slope a channel, or one an element.
 //
-//   y = cast(x >= 0 ? x : slope[c] * x)
+//   y = cast(x >= 0 ? x : slope[i mod Slopes] * x)    i: number of the value
 //
 // | parameter | legal         | meaning                                               |
 // |-----------|---------------|-------------------------------------------------------|
-// | Lanes     | divides C     | values a beat; one multiplier each                    |
-// | C         | >= 1          | channels                                              |
-// | XW, XFrac | 2..63         | input bits (signed) and fractional bits               |
+// | Lanes     | divides Slopes | values a beat; one multiplier each                   |
+// | Slopes    | >= 1          | slopes: channels of a pixel, or values of a frame     |
+// | XW, XSigned, XFrac | 1..62, 0/1 | input bits, sign and fractional bits            |
 // | SlopeW, SlopeFrac | 1..32 | slope bits (signed) and fractional bits               |
 // | others    |               | see hwf_cast                                          |
-// | SlopeFile | $readmemh     | C/Lanes words of Lanes*SlopeW bits, lane 0 lowest     |
+// | SlopeFile | $readmemh     | Slopes/Lanes words of Lanes*SlopeW bits, lane 0 lowest     |
 //
 // Latency 3 cycles, II 1. s_axis_tready depends combinationally on m_axis_tready.
 
 module hwf_prelu #(
   parameter int unsigned Lanes     = 1,
-  parameter int unsigned C         = 1,
+  parameter int unsigned Slopes    = 1,
   parameter int unsigned XW        = 16,
+  parameter bit          XSigned   = 1'b1,
   parameter int          XFrac     = 8,
   parameter int unsigned SlopeW    = 8,
   parameter int          SlopeFrac = 6,
@@ -38,11 +39,11 @@ module hwf_prelu #(
   output logic                m_axis_tvalid,
   input  logic                m_axis_tready
 );
-  if (C % Lanes != 0) begin : gen_bad_lanes
-    $fatal(1, "hwf_prelu: Lanes must divide C");
+  if (Slopes % Lanes != 0) begin : gen_bad_lanes
+    $fatal(1, "hwf_prelu: Lanes must divide Slopes");
   end
 
-  localparam int unsigned Words = C / Lanes;
+  localparam int unsigned Words = Slopes / Lanes;
   localparam int unsigned AddrW = (Words > 1) ? $clog2(Words) : 1;
   // The identity branch is brought to the grid of the product.
   localparam int unsigned Up    = (SlopeFrac > 0) ? unsigned'(SlopeFrac) : 0;
@@ -81,13 +82,13 @@ module hwf_prelu #(
   end
 
   for (genvar l = 0; l < Lanes; l++) begin : gen_lane
-    logic signed [XW-1:0]     x;
+    logic signed [XW:0]       x;
     logic signed [SlopeW-1:0] slope;
     logic signed [ProdW-1:0]  prod_q;
-    assign x     = signed'(x_q[l*XW +: XW]);
+    assign x     = XSigned ? (XW+1)'(signed'(x_q[l*XW +: XW])) : (XW+1)'(x_q[l*XW +: XW]);
     assign slope = signed'(slope_q[l*SlopeW +: SlopeW]);
     always_ff @(posedge clk_i) begin
-      if (enable) prod_q <= x[XW-1] ? ((ProdW'(x) * ProdW'(slope)) <<< Down) : (ProdW'(x) <<< Up);
+      if (enable) prod_q <= x[XW] ? ((ProdW'(x) * ProdW'(slope)) <<< Down) : (ProdW'(x) <<< Up);
     end
     hwf_cast #(
       .InW(ProdW), .InSigned(1'b1), .InFrac(XFrac + int'(Up)),

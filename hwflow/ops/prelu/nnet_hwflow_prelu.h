@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Per-channel parametric ReLU for hls4ml projects.
+// Parametric ReLU for hls4ml projects, with a slope a channel or an element.
 //
 //   res[i] = data[i]                        where data[i] >= 0
-//            slope[i mod n_chan] * data[i]  elsewhere
+//            slope[i mod n_slopes] * data[i]  elsewhere
 //
 // The product is exact; the only rounding and overflow is that of the result type.
 
@@ -15,8 +15,8 @@
 namespace nnet {
 
 struct hwflow_prelu_config {
-    static const unsigned n_in = 1;   // elements of the tensor
-    static const unsigned n_chan = 1; // slopes, one for each channel (the last axis)
+    static const unsigned n_in = 1;     // elements of the tensor
+    static const unsigned n_slopes = 1; // slopes, one for each channel (the last axis) or each element
 };
 
 template <class data_T, class slope_T, class res_T> res_T hwflow_prelu_element(data_T x, slope_T slope) {
@@ -28,19 +28,20 @@ template <class data_T, class slope_T, class res_T> res_T hwflow_prelu_element(d
 
 // io_parallel
 template <class data_T, class slope_T, class res_T, typename CONFIG_T>
-void hwflow_prelu(data_T data[CONFIG_T::n_in], slope_T slope[CONFIG_T::n_chan], res_T res[CONFIG_T::n_in]) {
+void hwflow_prelu(data_T data[CONFIG_T::n_in], slope_T slope[CONFIG_T::n_slopes], res_T res[CONFIG_T::n_in]) {
     #pragma HLS PIPELINE
 
     for (unsigned i = 0; i < CONFIG_T::n_in; i++) {
-        res[i] = hwflow_prelu_element<data_T, slope_T, res_T>(data[i], slope[i % CONFIG_T::n_chan]);
+        res[i] = hwflow_prelu_element<data_T, slope_T, res_T>(data[i], slope[i % CONFIG_T::n_slopes]);
     }
 }
 
 // io_stream: a word of the stream is one pixel, all its channels
 template <class data_T, class slope_T, class res_T, typename CONFIG_T>
-void hwflow_prelu(hls::stream<data_T> &data, slope_T slope[CONFIG_T::n_chan], hls::stream<res_T> &res) {
+void hwflow_prelu(hls::stream<data_T> &data, slope_T slope[CONFIG_T::n_slopes], hls::stream<res_T> &res) {
     static_assert(data_T::size == res_T::size, "input and output words must have the same number of elements");
-    static_assert(res_T::size % CONFIG_T::n_chan == 0, "a stream word must hold whole pixels");
+    static_assert(res_T::size % CONFIG_T::n_slopes == 0 || CONFIG_T::n_in == CONFIG_T::n_slopes,
+                  "a stream word must hold whole pixels");
 
 PixelLoop:
     for (unsigned i = 0; i < CONFIG_T::n_in / res_T::size; i++) {
@@ -54,7 +55,7 @@ PixelLoop:
         for (unsigned j = 0; j < res_T::size; j++) {
             #pragma HLS UNROLL
             out_word[j] = hwflow_prelu_element<typename data_T::value_type, slope_T, typename res_T::value_type>(
-                in_word[j], slope[j % CONFIG_T::n_chan]);
+                in_word[j], slope[(i * res_T::size + j) % CONFIG_T::n_slopes]);
         }
         res.write(out_word);
     }
