@@ -87,19 +87,19 @@ def module_job(block: Block, design: Design) -> ModuleJob:
         block.module,
         dict(block.parameters),
         {f"mem/{name}": design.memories[name] for name in sorted(names & design.memories.keys())},
-        _closure(block.module),
+        _closure(block.module, design.sources),
     )
 
 
-def _closure(module: str) -> dict[str, str]:
-    """Source of a library module and of all modules it instantiates."""
+def _closure(module: str, generated: Mapping[str, str]) -> dict[str, str]:
+    """Source of a module and of all modules it instantiates; those that are not generated are the library's."""
     found: dict[str, str] = {}
     pending = [module]
     while pending:
         name = pending.pop()
         if name in found:
             continue
-        found[name] = library_path(name).read_text()
+        found[name] = generated[name] if name in generated else library_path(name).read_text()
         code = re.sub(r"//[^\n]*", "", found[name])
         pending += sorted(set(_INSTANCE.findall(code)) - found.keys())
     return found
