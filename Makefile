@@ -67,6 +67,7 @@ reports: setup
 	  cp "runs/$$name/metrics.json" "reports/$$name.json"; \
 	done
 	$(BIN)/python -m hwflow.report.summary reports
+	$(BIN)/python -m hwflow.cost.mcu_report reports
 
 clean:
 	rm -rf runs build sim_build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -23,7 +24,8 @@ from hwflow.mcu.planner import Buffer, Task, lower_bound, place, plan
 from hwflow.numerics.fixed import Cast, Codes, FixedType, Overflow, Rounding
 from hwflow.ops import casekit
 from hwflow.ops.casekit import case_graph, grid, quantizer, random_codes, tensor, window_attrs
-from hwflow.ops.registry import ops
+from hwflow.ops.mcukit import View
+from hwflow.ops.registry import op, ops
 from hwflow.tools import arm, qemu
 from hwflow.verify.golden import run_golden
 
@@ -115,6 +117,24 @@ def fused_graphs() -> dict[str, QuantGraph]:
     return graphs
 
 
+def wide_graphs() -> dict[str, QuantGraph]:
+    """Two cases of each operation on a grid so fine that rows need 64 bits."""
+    found = {}
+    for name, spec in ops().items():
+        if name == "input" or isinstance(lowering(name), View):
+            continue
+        usable = [case for case in spec.cases() if not reasons(case.node)]
+        for case in [one for one in usable if one.node.type.width <= 24][:2]:
+            fine = replace(case.node, cast=Cast(grid(62, case.node.type.frac + 34)))
+            found[identifier(f"fine_{name}_{case.name}")] = case_graph(replace(case, node=fine))
+    # Every function of a pool.
+    pools = [case for case in op("pool").cases() if case.node.attrs["function"] != "max"]
+    for case in [*pools[:1], *[one for one in pools if "scale" in one.node.params][:1]]:
+        fine = replace(case.node, cast=Cast(grid(62, case.node.type.frac + 34)))
+        found[identifier(f"fine_mean_{case.name}")] = case_graph(replace(case, node=fine))
+    return found
+
+
 def all_graphs() -> dict[str, QuantGraph]:
     cases = {
         identifier(f"{name}_{case.name}"): case_graph(case)
@@ -123,7 +143,7 @@ def all_graphs() -> dict[str, QuantGraph]:
         for case in spec.cases()
         if not reasons(case.node)
     }
-    return cases | fused_graphs()
+    return cases | wide_graphs() | fused_graphs()
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from hwflow.ir.graph import QuantGraph, QuantNode
+from hwflow.ops.base import Window
 
 TYPES = ("conv", "pointwise", "depthwise", "dense", "elementwise")
 """Layer types that the latency model tells apart."""
@@ -40,6 +41,8 @@ class LayerWork:
         Bits of a stored weight.
     reads : tuple of int
         Numbers of the layers it reads; -1 is the network's input.
+    window : Window or None
+        What an output pixel reads of its only input; None where there are several.
     """
 
     type: str
@@ -51,6 +54,15 @@ class LayerWork:
     relu: bool = False
     weight_bits: int = 8
     reads: tuple[int, ...] = ()
+    window: Window | None = None
+
+    @property
+    def channels_in(self) -> int:
+        """Channels of the only input of a layer with a window."""
+        assert self.window is not None
+        if self.type == "depthwise" or not self.weights:
+            return self.outputs // (self.window.out_h * self.window.out_w)
+        return self.inputs // (self.window.in_h * self.window.in_w)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,19 +124,22 @@ class LayerTable:
         """A convolution with bias; pointwise where the kernel is 1."""
         height, width = self._steps(kernel, stride, same)
         weights = kernel * kernel * self.channels * channels
-        self._add("pointwise" if kernel == 1 else "conv", weights, channels, height, width, relu)
+        window = self._window(kernel, stride, height, width)
+        self._add("pointwise" if kernel == 1 else "conv", weights, channels, window, relu)
         return self
 
     def depthwise(self, stride: int = 1, kernel: int = 3, *, relu: bool = True) -> LayerTable:
         """A depthwise convolution with bias."""
         height, width = self._steps(kernel, stride, True)
-        self._add("depthwise", kernel * kernel * self.channels, self.channels, height, width, relu)
+        window = self._window(kernel, stride, height, width)
+        self._add("depthwise", kernel * kernel * self.channels, self.channels, window, relu)
         return self
 
     def dense(self, outputs: int, *, relu: bool = False) -> LayerTable:
         """A dense layer over the last axis."""
         kind = "dense" if self.pixels == 1 else "pointwise"
-        self._add(kind, self.channels * outputs, outputs, self.height, self.width, relu)
+        window = self._window(1, 1, self.height, self.width)
+        self._add(kind, self.channels * outputs, outputs, window, relu)
         return self
 
     def pool(self, kernel: int = 0, stride: int = 0, *, same: bool = False) -> LayerTable:
@@ -132,7 +147,10 @@ class LayerTable:
         height, width = (1, 1) if not kernel else self._steps(kernel, stride, same)
         window = kernel * kernel if kernel else self.pixels
         outputs = height * width * self.channels
-        self._append(LayerWork("elementwise", 0, outputs, inputs=outputs * window, reads=self.made_by))
+        seen = self._window(kernel or max(self.height, self.width), stride or 1, height, width)
+        self._append(
+            LayerWork("elementwise", 0, outputs, inputs=outputs * window, reads=self.made_by, window=seen)
+        )
         self.height, self.width = height, width
         return self
 
@@ -164,12 +182,22 @@ class LayerTable:
             return -(-self.height // stride), -(-self.width // stride)
         return (self.height - kernel) // stride + 1, (self.width - kernel) // stride + 1
 
-    def _add(self, kind: str, weights: int, channels: int, height: int, width: int, relu: bool) -> None:
+    def _window(self, kernel: int, stride: int, height: int, width: int) -> Window:
+        """Geometry of a layer from the present tensor to one of that height and width."""
+        top, left = (
+            max((out - 1) * stride + kernel - size, 0) // 2
+            for out, size in ((height, self.height), (width, self.width))
+        )
+        return Window(self.height, self.width, height, width, kernel, kernel, stride, stride, top, left)
+
+    def _add(self, kind: str, weights: int, channels: int, window: Window, relu: bool) -> None:
         inputs = self.pixels * self.channels
-        self.height, self.width, self.channels = height, width, channels
+        self.height, self.width, self.channels = window.out_h, window.out_w, channels
         reads, outputs = self.made_by, self.pixels * channels
+        seen = window if len(reads) == 1 else None
+        macs = weights * self.pixels
         self._append(
-            LayerWork(kind, weights * self.pixels, outputs, weights, channels, inputs, relu, reads=reads)
+            LayerWork(kind, macs, outputs, weights, channels, inputs, relu, reads=reads, window=seen)
         )
 
 

@@ -17,11 +17,11 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hwflow.cost import mcu_kernels, mcu_latency
-from hwflow.cost.architectures import LayerTable, table_of
+from hwflow.cost.architectures import LayerTable, LayerWork, table_of
 from hwflow.errors import ConfigError, did_you_mean
 from hwflow.ir.graph import QuantGraph
 from hwflow.mcu.emit import Sizes, sizes
-from hwflow.mcu.lower import Program, lower
+from hwflow.mcu.lower import Program, first_pixels, lead, lower
 from hwflow.mcu.planner import Task, plan
 from hwflow.records import Metric
 
@@ -300,20 +300,46 @@ def bits_factor(kind: str, bits: int) -> float:
     return float(one / costs[key.format(8)])
 
 
-def table_ram(table: LayerTable, element_bytes: int) -> int:
-    """Activation memory of a layer table by the planner, input included, bytes."""
+def table_ram(
+    table: LayerTable, element_bytes: int, *, overlay: bool = True, input_apart: bool = False
+) -> int:
+    """Activation memory of a layer table by the planner, bytes.
+
+    Parameters
+    ----------
+    table : LayerTable
+        The network.
+    element_bytes : int
+        Bytes of an element.
+    overlay : bool
+        Whether outputs may run over inputs.
+    input_apart : bool
+        Whether the network's input has memory of its own; otherwise it lies among the activations.
+    """
     input_bytes = table.input_elements * element_bytes
     tasks = []
     for number, layer in enumerate(table.layers):
         reads = tuple(str(source) for source in layer.reads)
-        size = _elements(table, number) * element_bytes
-        in_place = reads if layer.type == "elementwise" and layer.inputs == len(reads) * layer.outputs else ()
-        tasks.append(Task(str(number), reads, size, in_place))
-    return plan(tasks, [str(len(tasks) - 1)], {"-1": input_bytes}).peak
+        tasks.append(
+            Task(str(number), reads, layer.outputs * element_bytes, _leads(layer, element_bytes, overlay))
+        )
+    last = str(len(tasks) - 1)
+    peak = plan(tasks, [last], {"-1": input_bytes}).peak
+    return peak + input_bytes if input_apart else peak
 
 
-def _elements(table: LayerTable, number: int) -> int:
-    return table.layers[number].outputs
+def _leads(layer: LayerWork, element_bytes: int, overlay: bool) -> dict[str, int]:
+    """What a layer's output may run over."""
+    if layer.window is None:
+        # An element-wise sum may replace either operand.
+        same = layer.type == "elementwise" and layer.inputs == len(layer.reads) * layer.outputs
+        return {str(source): 0 for source in layer.reads} if same else {}
+    if not overlay:
+        return {}
+    window = layer.window
+    read = layer.channels_in * element_bytes
+    written = layer.outputs // (window.out_h * window.out_w) * element_bytes
+    return {str(source): lead(first_pixels(window), read, written) for source in layer.reads}
 
 
 def table_flash(table: LayerTable, weight_bytes: int) -> int:

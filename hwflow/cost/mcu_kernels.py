@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import subprocess
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ import yaml
 from hwflow.errors import InternalError
 from hwflow.ir.graph import QuantGraph, QuantNode
 from hwflow.mcu.emit import Golden, emit_all, functions, identifier, sizes
-from hwflow.mcu.lower import Layer, Program, lower, lowering
+from hwflow.mcu.lower import Layer, Program, lower, reasons
 from hwflow.numerics.fixed import Cast, FixedType
 from hwflow.ops import casekit
 from hwflow.ops.base import Window
@@ -34,7 +34,6 @@ from hwflow.tools.runner import find_tool
 from hwflow.verify.golden import run_golden
 
 TABLE = package_dir() / "cost" / "data" / "mcu_kernels.yaml"
-_BASE = ("vectors", "board_reset", "fault", "main")
 
 
 @cache
@@ -57,7 +56,8 @@ def code_bytes(program: Program) -> int:
             raise InternalError(f"{TABLE.name} lacks {name}; calibrate it anew")
         needed.add(name)
         pending += known[name].get("calls", [])
-    return sum(-(-known[name]["bytes"] // 4) * 4 for name in needed) + int(table()["base_bytes"])
+    code = sum(-(-int(known[name]["bytes"]) // 4) * 4 for name in needed)
+    return code + int(table()["base_bytes"])
 
 
 def flash_bytes(program: Program) -> int:
@@ -66,18 +66,25 @@ def flash_bytes(program: Program) -> int:
 
 
 def stack_bytes(program: Program) -> int:
-    """Stack at its deepest: a kernel that finishes a row through its deepest stage."""
-    known = table()["functions"]
+    """Stack at its deepest."""
+    return _deepest(program, table()["functions"]) + int(table()["base_stack"])
 
-    def deep(name: str) -> int:
-        calls = [deep(called) for called in known[name].get("calls", [])]
-        return int(known[name].get("stack", 0)) + max(calls, default=0)
 
-    deepest = 0
-    for layer in program.layers:
-        stages = max((deep(f"{stage.function}_{layer.bits}") for stage in layer.stages), default=0)
-        deepest = max(deepest, deep(layer.kernel.function) + stages)
-    return deepest + int(table()["base_stack"])
+def _deepest(program: Program, known: Mapping[str, Any]) -> int:
+    """Stack below the loop over the layers: frames along the deepest chain of calls."""
+
+    def deep(name: str, stages: Collection[str]) -> int:
+        called = [*known[name].get("calls", []), *(stages if name.startswith("hwf_finish") else ())]
+        below = max((deep(one, stages) for one in called), default=0)
+        return int(known[name].get("stack", 0)) + below
+
+    return max(
+        (
+            deep(layer.kernel.function, {f"{stage.function}_{layer.bits}" for stage in layer.stages})
+            for layer in program.layers
+        ),
+        default=0,
+    )
 
 
 def instructions(program: Program) -> int:
@@ -97,22 +104,20 @@ def work(program: Program, layer: Layer) -> list[tuple[str, float]]:
     pixels, channels = window.out_h * window.out_w, layer.shape[-1]
     outputs = pixels * channels
     name = kernel.function
+    terms: list[tuple[str, float]]
     if name.startswith("hwf_conv2d_w"):
-        # Pixels come in pairs; the last of an odd number goes alone.
-        pairs, single = pixels // 2 * 2, pixels % 2
-        macs = (
-            len(kernel.weights) * 8 // int(name[-1])
-        )  # of a pixel, those of the last word's padding included
-        terms = [(f"{name}.mac_paired", macs * pairs), (f"{name}.mac_alone", macs * single)]
-        terms += [("hwf_conv2d.output", float(outputs))]
+        # Pixels come in pairs; the last of an odd number goes alone. Padding of a row's last word counts.
+        macs = len(kernel.weights) * 8 // int(name[-1])
+        terms = [(f"{name}.mac_paired", macs * (pixels // 2 * 2)), (f"{name}.mac_alone", macs * (pixels % 2))]
+        terms += [("hwf_conv2d.output", outputs)]
     elif name.startswith("hwf_depthwise_w"):
         # Whole 3x3 windows are unrolled.
         inside = _inside(window) if (window.kernel_h, window.kernel_w) == (3, 3) else 0
-        macs = kernel.macs / pixels
+        macs = kernel.macs // pixels
         terms = [(f"{name}.mac_inside", macs * inside), (f"{name}.mac", macs * (pixels - inside))]
-        terms += [("hwf_depthwise.output", float(outputs))]
+        terms += [("hwf_depthwise.output", outputs)]
     else:
-        terms = [(f"{name}.mac", float(kernel.macs)), (f"{name}.output", float(outputs))]
+        terms = [(f"{name}.mac", kernel.macs), (f"{name}.output", outputs)]
     source = program.tensors[layer.source].storage
     if "conv2d" in name:
         column = window.kernel_h * window.kernel_w * kernel.channels
@@ -173,8 +178,9 @@ def calibrate(folder: Path, path: Path = TABLE) -> dict[str, Any]:
     everything = {
         identifier(f"{name}_{case.name}"): casekit.case_graph(case)
         for name, spec in ops().items()
-        if name != "input" and lowering(name) is not None
+        if name != "input"
         for case in spec.cases()
+        if not reasons(case.node)
     }
     timed = _sweep()
     programs = {name: lower(graph) for name, graph in (everything | timed).items()}
@@ -195,13 +201,15 @@ def calibrate(folder: Path, path: Path = TABLE) -> dict[str, Any]:
     app = folder / "app"
     smallest = min(timed, key=lambda name: counts[name])
     emit_all({smallest: (programs[smallest], None)}, app)
+    known = _functions(folder)
     found = {
         "compiler": _text(["arm-none-eabi-gcc", "--version"]).splitlines()[0],
-        "functions": _functions(folder),
-        **_base(app, programs[smallest]),
+        "functions": known,
+        "base_bytes": _base_bytes(app, programs[smallest]),
+        "base_stack": run.stack - max(_deepest(program, known) for program in programs.values()),
         "instructions": _fit({name: programs[name] for name in counts}, counts),
     }
-    header = "# Flash (bytes), stack (bytes) and instructions of the kernels; made by hwflow.cost.mcu_kernels.calibrate.\n"
+    header = "# Bytes of flash and stack, and instructions; made by hwflow.cost.mcu_kernels.calibrate.\n"
     path.write_text(f"# SPDX-License-Identifier: Apache-2.0\n{header}{yaml.safe_dump(found, sort_keys=True)}")
     table.cache_clear()
     return found
@@ -256,13 +264,13 @@ def _stack_usage(folder: Path) -> dict[str, int]:
     return found
 
 
-def _base(folder: Path, program: Program) -> dict[str, int]:
-    """What every network pays besides its kernels: flash of start-up and loop, stack of what calls a kernel."""
+def _base_bytes(folder: Path, program: Program) -> int:
+    """Flash that every network pays besides its kernels: start-up and the loop over the layers."""
     elf = build(folder, "app.elf")
-    total = elf_sizes(elf).flash
-    known = symbol_sizes(elf)
-    kernels = sum(-(-size // 4) * 4 for name, size in known.items() if name.startswith(("hwf_", "mem")))
-    return {"base_bytes": total - sizes(program).constants - kernels, "base_stack": 64}
+    kernels = sum(
+        -(-size // 4) * 4 for name, size in symbol_sizes(elf).items() if name.startswith(("hwf_", "mem"))
+    )
+    return elf_sizes(elf).flash - sizes(program).constants - kernels
 
 
 def _sweep() -> dict[str, QuantGraph]:

@@ -124,11 +124,16 @@ def published() -> tuple[Row, ...]:
     with PUBLISHED.open(newline="") as stream:
         return tuple(
             Row(
-                *(row[name] for name in ("architecture", "precision", "mcu", "core", "runtime", "source")),
-                *(
-                    number(row[name])
-                    for name in ("clock_mhz", "latency_ms", "flash_bytes", "weights_flash_bytes")
-                ),
+                row["architecture"],
+                row["precision"],
+                row["mcu"],
+                row["core"],
+                row["runtime"],
+                row["source"],
+                number(row["clock_mhz"]),
+                number(row["latency_ms"]),
+                number(row["flash_bytes"]),
+                number(row["weights_flash_bytes"]),
                 number(row["ram_bytes"]),
                 number(row["activation_ram_bytes"]),
             )

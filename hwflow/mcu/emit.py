@@ -278,7 +278,7 @@ def _stages(program: Program, number: int, layer: Layer) -> str:
         modes = f"HWF_{stage.rounding}, HWF_{stage.overflow}"
         rows.append(
             f"  {{{stage.function}_{layer.bits}, {data}, {stage.shift}, {stage.up}, {modes}, {width}, {signed}, "
-            f"{storage}}},\n"
+            f"{storage}, {int(stage.by_pixel)}}},\n"
         )
     return f"\nstatic const hwf_stage stages_{number}[] = {{\n{''.join(rows)}}};\n" if rows else ""
 

@@ -15,7 +15,7 @@ from hwflow.emit.narrow import narrow
 from hwflow.errors import UnsupportedLayerError
 from hwflow.ir.graph import QuantGraph, QuantNode, QuantParam
 from hwflow.mcu.planner import Plan, Task, plan
-from hwflow.numerics.fixed import FixedType, Overflow
+from hwflow.numerics.fixed import Codes, FixedType, Overflow
 from hwflow.ops.base import Interval, Window
 from hwflow.ops.matvec import spread
 from hwflow.ops.mcukit import (
@@ -206,6 +206,7 @@ class _Builder:
             layer = _Open(node, self._stored(node.inputs[0]))
             self._widen(layer, self.ranges[node.inputs[0]], exact, node, self._tensor(node.inputs[0]))
             layer.wide |= any(storage_of(param.type) is I64 for param in node.params.values())
+            layer.wide |= form.peak(node, self.ranges[node.inputs[0]]) >= 1 << 31
         else:
             assert isinstance(form, RowStage)
             growing = [name for name in node.inputs if name in self.open]
@@ -221,7 +222,10 @@ class _Builder:
             for tensor in operands:
                 self._widen(layer, self.ranges[row], exact, node, tensor)
             self._widen(layer, self.ranges[row], exact, node, None)
-            layer.stages += form.stages(node, self.ranges[row], operands)
+            layer.wide |= form.peak(node, self.ranges[row]) >= 1 << 31
+            found = form.stages(node, self.ranges[row], operands)
+            layer.wide |= any(stage.data is not None and stage.storage is I64 for stage in found)
+            layer.stages += found
         layer.stages += _cast(node, exact)
         layer.nodes.append(node)
         self.open[node.name] = layer
@@ -313,7 +317,7 @@ class _Builder:
             tuple(one.name for one in layer.nodes),
             layer.source,
             kernel,
-            tuple(layer.stages),
+            (*kernel.stages, *layer.stages),
             bits,
             node.shape,
         )
@@ -322,8 +326,6 @@ class _Builder:
         """Whether sizes fit the 16-bit fields of a layer's description."""
         window = kernel.window
         sizes = [getattr(window, name) for name in Window.__slots__]
-        if any(stage.data is not None and stage.storage is I64 for stage in layer.stages):
-            self.findings.append(f"layer {node.name!r}: constants of more than 32 bits")
         if max(*sizes, node.channels, kernel.channels) > _MAX_FIELD:
             self.findings.append(f"layer {node.name!r}: a dimension is beyond {_MAX_FIELD}")
 
@@ -341,8 +343,14 @@ class _Builder:
             leads: dict[str, int] = {}
             for name in reads:
                 # A stage reads the row of its pixel only.
-                seen = layer.kernel.window if name == layer.source else _rows(row)
-                both = lead(seen, self._row_bytes_seen(layer, name), self._row_bytes(layer.name))
+                first = np.arange(row.node.pixels)
+                if name == layer.source:
+                    first = (
+                        first_pixels(layer.kernel.window)
+                        if layer.kernel.first is None
+                        else layer.kernel.first
+                    )
+                both = lead(first, self._row_bytes_seen(layer, name), self._row_bytes(layer.name))
                 leads[name] = max(both, leads.get(name, 0))
             tasks.append(Task(layer.name, reads, size[layer.name], leads, layer.kernel.scratch))
         outputs = [self.homes[name] for name in self.graph.outputs]
@@ -371,7 +379,15 @@ class _Builder:
         return tensor.storage.row_bytes(tensor.node.channels)
 
 
-def lead(window: Window, read: int, written: int) -> int:
+def first_pixels(window: Window) -> Codes:
+    """First pixel inside the frame that each output pixel reads."""
+    rows = np.maximum(np.arange(window.out_h) * window.stride_h - window.pad_top, 0)
+    cols = np.maximum(np.arange(window.out_w) * window.stride_w - window.pad_left, 0)
+    numbers: Codes = (rows[:, None] * window.in_w + cols[None, :]).ravel().astype(np.int64)
+    return numbers
+
+
+def lead(first: Codes, read: int, written: int) -> int:
     """Bytes that a layer's output must begin before its input, at least, to run over it.
 
     A layer reads all that an output pixel needs before it stores that pixel's row. So each row may end where the
@@ -379,27 +395,19 @@ def lead(window: Window, read: int, written: int) -> int:
 
     Parameters
     ----------
-    window : Window
-        What each output pixel reads.
+    first : ndarray of int64
+        First input pixel that each output pixel reads.
     read, written : int
         Bytes of an input and of an output pixel.
 
     Examples
     --------
-    >>> lead(Window(5, 6, 5, 6), 4, 4), lead(Window(5, 6, 5, 6, 3, 3, pad_top=1, pad_left=1), 4, 4)
+    >>> lead(np.arange(30), 4, 4), lead(first_pixels(Window(5, 6, 5, 6, 3, 3, pad_top=1, pad_left=1)), 4, 4)
     (0, 28)
     """
-    rows = np.maximum(np.arange(window.out_h) * window.stride_h - window.pad_top, 0)
-    cols = np.maximum(np.arange(window.out_w) * window.stride_w - window.pad_left, 0)
-    first = (rows[:, None] * window.in_w + cols[None, :]).ravel()
     needed = np.minimum.accumulate(first[::-1])[::-1][1:]  # by the pixels after each one but the last
     ends = np.arange(1, needed.size + 1) * written
     return int(np.max(ends - needed * read, initial=0))
-
-
-def _rows(tensor: Tensor) -> Window:
-    """One row a pixel."""
-    return Window(1, tensor.node.pixels, 1, tensor.node.pixels)
 
 
 def replace_width(type_: FixedType, least: int) -> FixedType:

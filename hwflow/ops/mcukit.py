@@ -121,6 +121,10 @@ class Kernel:
         Bits appended to the sum of products before the bias.
     macs : int
         Multiply-accumulates a frame.
+    stages : tuple of Stage
+        Steps of its own on each row, before those of the node.
+    first : Codes or None
+        First input pixel that each output pixel reads, where the window does not tell.
     """
 
     function: str
@@ -135,6 +139,8 @@ class Kernel:
     storage: Storage = _STORAGES[8, True]
     acc_shift: int = 0
     macs: int = 0
+    stages: tuple[Stage, ...] = ()
+    first: Codes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +163,8 @@ class Stage:
         Storage of the constants, or of the other tensor.
     tensor : str
         Name of the other tensor, where there is one.
+    by_pixel : bool
+        Whether the data hold a row a pixel, or one row for all.
     rounding, overflow : str
         Modes of a cast.
     type : FixedType or None
@@ -170,6 +178,7 @@ class Stage:
     data: Codes | None = field(default=None, compare=False)
     storage: Storage | None = None
     tensor: str = ""
+    by_pixel: bool = False
     rounding: str = "TRN"
     overflow: str = "WRAP"
     type: FixedType | None = None
@@ -181,6 +190,10 @@ class Form:
     def reasons(self, node: QuantNode) -> list[str]:
         """Why a node has no C form although its operation has one; empty when it has."""
         return []
+
+    def peak(self, node: QuantNode, x: Interval) -> int:
+        """Largest magnitude on the way from x to the exact result, where that itself does not tell."""
+        return 0
 
 
 class RowKernel(Form, ABC):
@@ -308,6 +321,12 @@ class Sum:
         """Both on the finer of the two grids."""
         frac = max(acc_frac, bias.type.frac)
         return cls(frac - acc_frac, bias.codes << (frac - bias.type.frac))
+
+
+def constants_storage(codes: Codes) -> Storage:
+    """The narrowest storage of whole bytes for constants."""
+    needed = FixedType.for_range(int(codes.min()), int(codes.max()), 0)
+    return storage_of(FixedType(needed.signed, max(needed.width, 8), 0))
 
 
 def c_source(op: str) -> str:

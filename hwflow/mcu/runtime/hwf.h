@@ -43,7 +43,8 @@ struct hwf_stage {
   int8_t shift;     /* bits a cast drops; bits other stages append to the row */
   int8_t up;        /* bits appended to the data */
   uint8_t rounding, overflow, width, is_signed;
-  uint8_t storage; /* of the data */
+  uint8_t storage;  /* of the data */
+  uint8_t by_pixel; /* whether the data hold a row a pixel, or one for all */
 };
 
 /* One layer. Tensors are channels last. */
@@ -56,7 +57,8 @@ struct hwf_layer {
   const void *bias; /* on the grid of the sum, as wide as the row's values */
   const hwf_stage *stages;
   uint16_t in_h, in_w, in_c, out_h, out_w, out_c;
-  uint16_t kernel_h, kernel_w, stride_h, stride_w, pad_top, pad_left;
+  uint16_t kernel_h, kernel_w, stride_h, stride_w;
+  int16_t pad_top, pad_left;
   int16_t zero, step; /* a weight is zero + step * field */
   uint8_t n_stages, x_storage, y_storage, w_storage, acc_shift;
 };

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Residual sum: (row << shift) + (codes of the other tensor << up). */
+/*
+ * Row with another row, element by element: sum, difference, product, larger, smaller. The other row is that of the
+ * same pixel of a tensor, or one row of constants for all pixels.
+ */
 #ifndef HWF_BITS
 #define HWF_BITS 32
 #include "hwf_merge.c"
@@ -9,20 +12,31 @@
 #else
 #include "hwf_value.h"
 
-#define HWF_CHUNK 16 /* codes at a time, on the stack */
-
-void HWF_NAME(hwf_add)(const hwf_stage *stage, void *values, uint32_t n, uint32_t pixel) {
-  hwf_v *row = values, other[HWF_CHUNK];
-  const uint8_t *codes = (const uint8_t *)stage->data + pixel * hwf_stride(stage->storage, n);
-  uint32_t i, begin;
-  for (begin = 0; begin < n; begin += HWF_CHUNK) {
-    const uint32_t count = n - begin < HWF_CHUNK ? n - begin : HWF_CHUNK;
-    HWF_NAME(hwf_load)(codes + begin * hwf_bits(stage->storage) / 8, stage->storage, count, other);
-    for (i = 0; i < count; i++) {
-      const hwf_u term = (hwf_u)other[i] << stage->up;
-      row[begin + i] = (hwf_v)(((hwf_u)row[begin + i] << stage->shift) + term);
-    }
+/* result from a = row << shift and b = other << up; the other row comes in portions, on the stack. */
+#define HWF_MERGE(name, result)                                                                         \
+  void HWF_NAME(name)(const hwf_stage *stage, void *values, uint32_t n, uint32_t pixel) {               \
+    enum { PORTION = 16 };                                                                              \
+    const uint32_t bits = hwf_bits(stage->storage);                                                     \
+    const uint8_t *codes = (const uint8_t *)stage->data;                                                \
+    hwf_v *row = values, other[PORTION];                                                                \
+    uint32_t i;                                                                                         \
+    if (stage->by_pixel) codes += pixel * hwf_stride(stage->storage, n);                                \
+    while (n) {                                                                                         \
+      const uint32_t count = n < PORTION ? n : PORTION;                                                 \
+      HWF_NAME(hwf_load)(codes, stage->storage, count, other);                                          \
+      for (i = 0; i < count; i++) {                                                                     \
+        const hwf_u a = (hwf_u)row[i] << stage->shift, b = (hwf_u)other[i] << stage->up;                \
+        row[i] = (hwf_v)(result);                                                                       \
+      }                                                                                                 \
+      row += count, n -= count, codes += count * bits / 8;                                              \
+    }                                                                                                   \
   }
-}
-#undef HWF_CHUNK
+
+HWF_MERGE(hwf_add, a + b)
+HWF_MERGE(hwf_subtract, a - b)
+HWF_MERGE(hwf_subtract_from, b - a)
+HWF_MERGE(hwf_multiply, a *b)
+HWF_MERGE(hwf_maximum, (hwf_v)a > (hwf_v)b ? a : b)
+HWF_MERGE(hwf_minimum, (hwf_v)a < (hwf_v)b ? a : b)
+#undef HWF_MERGE
 #endif

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""C form of the residual sum."""
+"""C form of what two tensors give element by element."""
 
 from __future__ import annotations
 
@@ -11,23 +11,26 @@ from hwflow.ops.mcukit import RowStage, Stage, Tensor, c_source
 
 
 class MergeMcu(RowStage):
-    """The other tensor's codes onto the row, on the finer of the two grids."""
-
-    def reasons(self, node: QuantNode) -> list[str]:
-        function = node.attrs["function"]
-        return [] if function == "add" else [f"merging by {function} has no C form yet"]
+    """The other tensor's codes with the row, on the finer of the two grids."""
 
     def stages(self, node: QuantNode, row: Interval, others: Sequence[Tensor]) -> tuple[Stage, ...]:
         (other,) = others
+        function = node.attrs["function"]
         frac = max(row.frac, other.node.type.frac)
+        if function == "average":
+            function = "add"  # its result lies on a grid one bit finer
+        if function == "subtract" and node.inputs[0] == other.node.name and node.inputs[0] != node.inputs[1]:
+            function = "subtract_from"
+        aligned = function != "multiply"
         return (
             Stage(
-                "hwf_add",
+                f"hwf_{function}",
                 c_source("merge"),
-                shift=frac - row.frac,
-                up=frac - other.node.type.frac,
+                shift=frac - row.frac if aligned else 0,
+                up=frac - other.node.type.frac if aligned else 0,
                 storage=other.storage,
                 tensor=other.node.name,
+                by_pixel=True,
             ),
         )
 

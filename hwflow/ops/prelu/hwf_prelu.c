@@ -12,15 +12,14 @@
 /* Slopes are as wide as their storage says: 8, 16 or 32 bits. */
 #define HWF_BEND(slope)                                                        \
   for (i = 0; i < n; i++) {                                                    \
-    const hwf_u bent = (hwf_u)row[i] * (hwf_u)(hwf_v)((slope)[i]);             \
+    const hwf_u bent = (hwf_u)row[i] * (hwf_u)(hwf_v)((slope)[first + i]);     \
     row[i] = (hwf_v)(row[i] < 0 ? bent << stage->up : (hwf_u)row[i] << shift); \
   }
 
 void HWF_NAME(hwf_prelu)(const hwf_stage *stage, void *values, uint32_t n, uint32_t pixel) {
   hwf_v *row = values;
-  const uint32_t shift = (uint32_t)stage->shift;
+  const uint32_t shift = (uint32_t)stage->shift, first = stage->by_pixel ? pixel * n : 0;
   uint32_t i;
-  (void)pixel;
   if (stage->storage == HWF_I8) {
     HWF_BEND((const int8_t *)stage->data)
   } else if (stage->storage == HWF_I16) {
