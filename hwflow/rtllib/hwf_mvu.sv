@@ -54,7 +54,7 @@
 // | WeightFile | $readmemh    | Folds*SynapseFolds words of codes, [k][p][c] with c lowest, lane i = c*Chain + k |
 // | BiasFile   | $readmemh    | Folds*Pe/Lanes words of Lanes*BiasW bits, lane 0 lowest              |
 //
-// One input word a cycle. Latency from the last word of a fold to its first output: 7 cycles, and
+// One input word a cycle; s_axis_tready depends on registers only. Latency from the last word of a fold to its first output: 7 cycles, and
 //   + 1 with RomBlock or multipliers of LUTs
 //   + Chain where products are packed or chained
 //   + ceil(log2(Simd / Chain)) for the adder tree.
@@ -227,11 +227,11 @@ module hwf_mvu #(
         term = x * (WSigned ? CalcW'(signed'(code[WW-1:0])) : CalcW'(code[WW-1:0]));
       end
       1: term = code[0] ? ~x : x;
-      2: term = code[1] ? ~x : (code[0] ? x : '0);
+      2: term = 1'(code >> 1) ? ~x : (code[0] ? x : '0);
       3: begin
         exponent = 32'(code) & ((32'd1 << (WW - 1)) - 32'd1);
         size     = x <<< (exponent - 32'd1);
-        term     = (exponent == 0) ? '0 : (code[WW-1] ? ~size : size);
+        term     = (exponent == 0) ? '0 : (1'(code >> (WW - 1)) ? ~size : size);
       end
       default: term = CalcW'(x[CalcW-1] ^ code[0]);
     endcase
@@ -370,8 +370,11 @@ module hwf_mvu #(
   logic [Lanes*BiasW-1:0]       bias_q;
   logic                         pick_valid_q, sum_valid_q, out_valid_q;
 
-  // The three output stages move together.
-  assign out_enable = ~out_valid_q | m_axis_tready;
+  // The three output stages move together, and without looking at m_axis_tready: what then finds no taker is held.
+  logic [Lanes*OutW-1:0]        out_data, held_q;
+  logic                         held_valid_q;
+
+  assign out_enable = ~held_valid_q;
   assign advance    = busy_q & out_enable;
   assign drain_last = advance & (slot_q == SlotW'(Slots - 1));
 
@@ -380,6 +383,7 @@ module hwf_mvu #(
     pick_valid_q <= rst_ni & (out_enable ? busy_q : pick_valid_q);
     sum_valid_q  <= rst_ni & (out_enable ? pick_valid_q : sum_valid_q);
     out_valid_q  <= rst_ni & (out_enable ? sum_valid_q : out_valid_q);
+    held_valid_q <= rst_ni & (held_valid_q | out_valid_q) & ~m_axis_tready;
     if (!rst_ni) begin
       slot_q      <= '0;
       bias_addr_q <= '0;
@@ -404,7 +408,12 @@ module hwf_mvu #(
     hwf_cast #(
       .InW(SumW), .InSigned(1'b1), .InFrac(SumFrac),
       .OutW(OutW), .OutSigned(OutSigned), .OutFrac(OutFrac), .Rounding(Rounding), .Overflow(Overflow)
-    ) u_cast (.clk_i, .en_i(out_enable), .x_i(sum_q), .y_o(m_axis_tdata[l*OutW +: OutW]));
+    ) u_cast (.clk_i, .en_i(out_enable), .x_i(sum_q), .y_o(out_data[l*OutW +: OutW]));
   end
-  assign m_axis_tvalid = out_valid_q;
+
+  always_ff @(posedge clk_i) begin
+    if (out_enable) held_q <= out_data;
+  end
+  assign m_axis_tdata  = held_valid_q ? held_q : out_data;
+  assign m_axis_tvalid = held_valid_q | out_valid_q;
 endmodule
