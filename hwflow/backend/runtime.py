@@ -15,12 +15,16 @@ from hwflow.errors import UserError
 from hwflow.numerics.codes import cast_values, from_codes
 from hwflow.numerics.fixed import Codes, FixedType
 from hwflow.ops.lowering import precision_cast
+from hwflow.tools.verilator import FAST, QUICK
 from hwflow.verify.rtlsim import RtlSimulator
 
 if TYPE_CHECKING:
     from hls4ml.model.graph import ModelGraph
 
 Array = NDArray[np.floating[Any]]
+#: Cycles a frame up to which a thousand frames simulate sooner than an optimizing compiler is through.
+_SHORT = 2000
+
 Arrays = Array | Sequence[Array]
 """What hls4ml takes and gives: an array, or a list of them where a model has several inputs or outputs."""
 
@@ -43,7 +47,8 @@ class RtlRuntime:
         self.model.write()
         folder = Path(self.model.config.get_output_dir())
         self._simulator = RtlSimulator(folder / RTL_FOLDER, folder / "logs" / "verilator.log")
-        self._simulator.build()
+        short = self._simulator.interface["ii_bound_cycles"] <= _SHORT
+        self._simulator.build(flags=QUICK if short else FAST)
 
     def predict(self, x: Arrays) -> Arrays:
         """Run the RTL on frames; order, shapes and dtype are those of hls4ml's own ``predict``."""

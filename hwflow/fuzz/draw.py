@@ -61,10 +61,13 @@ class _Drawing:
         draw = self.draw
         shape = self._input_shape()
         current = self._input(shape)
+        inputs = [current]
         if self.several_ports and draw.flip(0.15):
-            self._input(shape if draw.flip() else (*shape[:-1], draw.number(1, 4)))
+            inputs.append(self._input(shape if draw.flip() else (*shape[:-1], draw.number(1, 4))))
         for _ in range(draw.number(2, 6)):
             current = self._step(current)
+        while current in inputs:  # the draws may all have failed to fit
+            current = self._layer("quantize", [current]) or current
         if len(self.shapes[current]) > 1 and "Flatten" in self.supported and draw.flip(0.4):
             current = self._append(Drawn("Flatten", {}), [current])
             if draw.flip(0.7):

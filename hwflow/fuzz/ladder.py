@@ -34,8 +34,6 @@ PROJECT = "fuzz"
 CLOCK_NS = 5.0
 PART = "xc7z045ffg900-2"
 II_SLACK = 1.02
-#: Verilator splits no C++ into files: for a small design reading the headers again costs most.
-_ONE_FILE = ("--output-split", "0")
 
 
 class Verdict(str, Enum):
@@ -287,7 +285,7 @@ class _Ascent:
             write_rtl(design, self.folder / "rtl")
         simulator = RtlSimulator(self.folder / "rtl", self.log)
         with self._timed("build RTL"):
-            simulator.build(cache=self.folder / "verilator", flags=(*QUICK, *_ONE_FILE))
+            simulator.build(cache=self.folder / "verilator", flags=QUICK)
         with self._timed("run RTL"):
             self._compare(Verdict.RTL, self._tensors(simulator.trace(self.inputs)))
             free = simulator.run(self.inputs)

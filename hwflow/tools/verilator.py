@@ -27,8 +27,8 @@ Parameters = Mapping[str, int | str]
 
 # Two-state, no assertions: what a long bit-exact run needs. Unit benches use CHECKED instead.
 FAST = ("-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert", "-CFLAGS", "-O3 -march=native")
-# The same for short runs, where compiling takes longer than simulating.
-QUICK = (*FAST[:-1], "-O0")
+# The same for short runs, where compiling takes longer than simulating: above all the headers, again for each file.
+QUICK = (*FAST[:-1], "-O0", "--output-split", "0")
 CHECKED = ("--assert", "--x-assign", "unique", "--x-initial", "unique", "-CFLAGS", "-O1")
 
 
