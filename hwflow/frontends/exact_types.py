@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -62,7 +63,8 @@ def check_layer_config(model: ModelGraph) -> bool:
             [f"{node.name} ({node.class_name}): no hardware for this layer type" for node in strange],
             "`hwflow check` lists what is supported",
         )
-    config = model.config.config["HLSConfig"]
+    # Passes add entries for the layers they make: not to the user's own dictionary.
+    config = model.config.config["HLSConfig"] = deepcopy(model.config.config["HLSConfig"])
     check_config(config, [layer_info(node.name, type(node), node.attributes) for node in nodes])
     return True
 
@@ -182,18 +184,18 @@ class _LayerTypes:
         given = self.given("result")
         if given is not None:
             return given
-        if not quantized:
+        auto = is_auto(self.config, self.info, "result")
+        if not quantized and not auto:
+            return self.model_default()
+        if auto and exact.width > MAX_RESULT_BITS:
             default = self.model_default()
-            if not is_auto(self.config, self.info, "result"):
-                return default
-            if exact.width > MAX_RESULT_BITS:
-                logger.warning(
-                    "%s: its exact result needs %d bits; taking Model.Precision %s",
-                    self.node.name,
-                    exact.width,
-                    default,
-                )
-                return default
+            logger.warning(
+                "%s: its exact result needs %d bits; taking Model.Precision %s",
+                self.node.name,
+                exact.width,
+                default,
+            )
+            return default
         return Cast(exact)
 
     def set_accum(self, exact: FixedType) -> None:
@@ -276,12 +278,12 @@ class _LayerTypes:
     def _strategy(self, factor: int) -> str:
         """The strategy asked for, unless hls4ml's C++ for it is missing or wrong.
 
-        In ``io_parallel`` there is none for depthwise layers, and that of convolutions mixes up the outputs
-        once the reuse factor exceeds the products of one output. ``latency`` computes the same numbers.
+        Adder graphs are hwflow's own: the C++ multiplies, to the same sums. In ``io_parallel`` there is none for
+        depthwise layers, and that of convolutions mixes up the outputs once the reuse factor exceeds the products
+        of one output. ``latency`` computes the same numbers.
         """
         node = self.node
         asked = str(setting(self.config, self.info, "Strategy") or "Resource").lower()
-        if asked == "latency" or node.model.config.get_config_value("IOType") != "io_parallel":
         if asked == STRATEGY:
             if factor != 1:
                 raise UserError(
@@ -294,6 +296,7 @@ class _LayerTypes:
                 "%s: hls4ml's C++ computes the sums of the adder graph with strategy latency", node.name
             )
             return "latency"
+        if asked == "latency" or node.model.config.get_config_value("IOType") != "io_parallel":
             return asked
         products = (
             node.get_attr("n_chan", 0) * node.get_attr("filt_height", 1) * node.get_attr("filt_width", 1)

@@ -51,7 +51,8 @@ class LayerTypes(Protocol):
         """Type of the result: the user's, else the exact one.
 
         A layer without quantizers (``quantized=False``) gets ``Model.Precision``, as in hls4ml, unless its
-        precision says ``auto``.
+        precision says ``auto``; so does, with a warning, any layer that says ``auto`` and whose exact type is
+        too wide.
         """
 
     def set_type(self, kind: str, cast: Cast) -> None:

@@ -70,7 +70,8 @@ class HwflowSkipLinear(OptimizerPass):  # type: ignore[misc]
         """Whether the layer passes on what it gets, to a normalization alone."""
         readers = [other for other in node.model.graph.values() if set(node.outputs) & set(other.inputs)]
         return (
-            node.get_attr("activation") == "linear"
+            node.class_name == "Activation"
+            and node.get_attr("activation") == "linear"
             and node.get_attr("activation_quantizer") is None
             and _has_no_type(node)
             and _has_no_type(node.get_input_node())
