@@ -105,6 +105,13 @@ def fused_graphs() -> dict[str, QuantGraph]:
     r = casekit.prelu(rng, s, Cast(grid(46, 14)), grid(5, 2), name="r")
     y = casekit.activation(r, quantizer(40, 9), "relu")
     graphs["block64"] = QuantGraph("g", (x, a, d, s, r, y), ("y",))
+    # Channels of two tensors, of which one dies and one does not.
+    x = tensor((5, 4, 6), grid(8, 4))
+    a = conv(x, 10, 3, quantizer(8, 3), grid(6, 4), name="a")
+    joined = QuantNode("joined", "concat", ("x0", "a"), (5, 4, 16), quantizer(8, 3), {"axis": 2})
+    b = conv(joined, 4, 1, quantizer(4, 1), grid(4, 2), name="b")
+    y = QuantNode("y", "concat", ("joined", "b"), (5, 4, 20), quantizer(8, 3), {"axis": 2})
+    graphs["dense_block"] = QuantGraph("g", (x, a, joined, b, y), ("y",))
     # Two inputs and two outputs, one of them also read inside; views at both ends.
     a, b = tensor((4, 3, 4), grid(7, 3), "a"), tensor((12, 4), grid(6, 2, signed=False), "b")
     view = casekit.reshape(b, (4, 3, 4), name="view")

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import subprocess
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -67,24 +67,26 @@ def flash_bytes(program: Program) -> int:
 
 def stack_bytes(program: Program) -> int:
     """Stack at its deepest."""
-    return _deepest(program, table()["functions"]) + int(table()["base_stack"])
-
-
-def _deepest(program: Program, known: Mapping[str, Any]) -> int:
-    """Stack below the loop over the layers: frames along the deepest chain of calls."""
-
-    def deep(name: str, stages: Collection[str]) -> int:
-        called = [*known[name].get("calls", []), *(stages if name.startswith("hwf_finish") else ())]
-        below = max((deep(one, stages) for one in called), default=0)
-        return int(known[name].get("stack", 0)) + below
-
-    return max(
-        (
-            deep(layer.kernel.function, {f"{stage.function}_{layer.bits}" for stage in layer.stages})
-            for layer in program.layers
-        ),
-        default=0,
+    known = table()["functions"]
+    return max((_deepest(program, layer, known) for layer in program.layers), default=0) + int(
+        table()["base_stack"]
     )
+
+
+def _deepest(program: Program, layer: Layer, known: Mapping[str, Any]) -> int:
+    """Stack of a layer: frames along its deepest chain of calls."""
+    stages = {f"{stage.function}_{layer.bits}" for stage in layer.stages}
+    packed = program.tensors[layer.source].storage.bits < 8
+
+    def deep(name: str) -> int:
+        called = set(known[name].get("calls", []))
+        if name.startswith("hwf_finish"):
+            called |= stages
+        if name.startswith("hwf_gather") and not packed:  # it unpacks through hwf_load
+            called = {one for one in called if not one.startswith("hwf_load")}
+        return int(known[name].get("stack", 0)) + max(map(deep, called), default=0)
+
+    return deep(layer.kernel.function)
 
 
 def instructions(program: Program) -> int:
@@ -206,7 +208,8 @@ def calibrate(folder: Path, path: Path = TABLE) -> dict[str, Any]:
         "compiler": _text(["arm-none-eabi-gcc", "--version"]).splitlines()[0],
         "functions": known,
         "base_bytes": _base_bytes(app, programs[smallest]),
-        "base_stack": run.stack - max(_deepest(program, known) for program in programs.values()),
+        "base_stack": run.stack
+        - max(_deepest(program, layer, known) for program in programs.values() for layer in program.layers),
         "instructions": _fit({name: programs[name] for name in counts}, counts),
     }
     header = "# Bytes of flash and stack, and instructions; made by hwflow.cost.mcu_kernels.calibrate.\n"

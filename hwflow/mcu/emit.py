@@ -25,7 +25,7 @@ BOARD = (
 )
 _SPDX = "/* SPDX-License-Identifier: Apache-2.0 */\n"
 _PER_LINE = 8
-LAYER_BYTES, STAGE_BYTES = 64, 16  # of hwf_layer and hwf_stage on a 32-bit machine
+LAYER_BYTES, STAGE_BYTES = 64, 20  # of hwf_layer and hwf_stage on a 32-bit machine
 _KEYWORDS = frozenset(
     "auto break case char const continue default do double else enum extern float for goto if inline int long "
     "register restrict return short signed sizeof static struct switch typedef union unsigned void volatile while "
@@ -278,7 +278,7 @@ def _stages(program: Program, number: int, layer: Layer) -> str:
         modes = f"HWF_{stage.rounding}, HWF_{stage.overflow}"
         rows.append(
             f"  {{{stage.function}_{layer.bits}, {data}, {stage.shift}, {stage.up}, {modes}, {width}, {signed}, "
-            f"{storage}, {int(stage.by_pixel)}}},\n"
+            f"{storage}, {int(stage.by_pixel)}, {stage.begin}}},\n"
         )
     return f"\nstatic const hwf_stage stages_{number}[] = {{\n{''.join(rows)}}};\n" if rows else ""
 

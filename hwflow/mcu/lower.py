@@ -167,6 +167,7 @@ class _Open:
         self.nodes: list[QuantNode] = []
         self.stages: list[Stage] = []
         self.wide = False
+        self.channels = 0  # of the row it begins with, where that comes out of memory
 
 
 class _Builder:
@@ -209,7 +210,7 @@ class _Builder:
             layer.wide |= form.peak(node, self.ranges[node.inputs[0]]) >= 1 << 31
         else:
             assert isinstance(form, RowStage)
-            growing = [name for name in node.inputs if name in self.open]
+            growing = [name for name in node.inputs if name in self.open and not form.from_memory]
             row = growing[-1] if growing else node.inputs[0]
             others = list(node.inputs)
             others.remove(row)
@@ -218,6 +219,7 @@ class _Builder:
                 layer = self.open.pop(row)
             else:
                 layer = _Open(node, self._stored(row))
+                layer.channels = self.nodes[row].channels
                 layer.wide |= self._tensor(row).storage is I64
             for tensor in operands:
                 self._widen(layer, self.ranges[row], exact, node, tensor)
@@ -308,7 +310,7 @@ class _Builder:
                 f"hwf_elementwise_{bits}",
                 ROWS,
                 Window(height, width, height, width),
-                node.channels,
+                layer.channels,
                 scratch=node.channels * bits // 8,
             )
         self._check(node, kernel, layer)
@@ -337,22 +339,22 @@ class _Builder:
         }
         tasks = []
         for layer in self.layers.values():
-            others = [self.homes_of(stage) for stage in layer.stages if stage.tensor]
-            reads = (layer.source, *others)
-            row = self.tensors[layer.name]
+            row, kernel = self.tensors[layer.name], layer.kernel
+            first = first_pixels(kernel.window) if kernel.first is None else kernel.first
+            # What it reads: tensor, bytes of a pixel, first pixel each output pixel needs. A stage needs its own.
+            reads = [(layer.source, kernel.channels, first)]
+            reads += [
+                (self.homes[stage.tensor], self.nodes[stage.tensor].channels, np.arange(row.node.pixels))
+                for stage in layer.stages
+                if stage.tensor
+            ]
             leads: dict[str, int] = {}
-            for name in reads:
-                # A stage reads the row of its pixel only.
-                first = np.arange(row.node.pixels)
-                if name == layer.source:
-                    first = (
-                        first_pixels(layer.kernel.window)
-                        if layer.kernel.first is None
-                        else layer.kernel.first
-                    )
-                both = lead(first, self._row_bytes_seen(layer, name), self._row_bytes(layer.name))
-                leads[name] = max(both, leads.get(name, 0))
-            tasks.append(Task(layer.name, reads, size[layer.name], leads, layer.kernel.scratch))
+            for name, channels, needed in reads:
+                read = self.tensors[name].storage.row_bytes(channels)
+                written = row.storage.row_bytes(row.node.channels)
+                leads[name] = max(lead(needed, read, written), leads.get(name, 0))
+            names = tuple(name for name, _, _ in reads)
+            tasks.append(Task(layer.name, names, size[layer.name], leads, kernel.scratch))
         outputs = [self.homes[name] for name in self.graph.outputs]
         inputs = {name: size[name] for name in self.graph.inputs}
         memory = plan(tasks, outputs, inputs)
@@ -364,19 +366,6 @@ class _Builder:
             {name: self.homes[name] for name in ends},
             memory,
         )
-
-    def homes_of(self, stage: Stage) -> str:
-        """Tensor a stage reads."""
-        return self.homes[stage.tensor]
-
-    def _row_bytes_seen(self, layer: Layer, name: str) -> int:
-        """Bytes of a pixel of a tensor, under the shape in which a layer reads it."""
-        channels = layer.kernel.channels if name == layer.source else layer.shape[-1]
-        return self.tensors[name].storage.row_bytes(channels)
-
-    def _row_bytes(self, name: str) -> int:
-        tensor = self.tensors[name]
-        return tensor.storage.row_bytes(tensor.node.channels)
 
 
 def first_pixels(window: Window) -> Codes:

@@ -165,6 +165,8 @@ class Stage:
         Name of the other tensor, where there is one.
     by_pixel : bool
         Whether the data hold a row a pixel, or one row for all.
+    begin : int
+        Channel from which on the data lie in the row, where they do not fill it.
     rounding, overflow : str
         Modes of a cast.
     type : FixedType or None
@@ -179,6 +181,7 @@ class Stage:
     storage: Storage | None = None
     tensor: str = ""
     by_pixel: bool = False
+    begin: int = 0
     rounding: str = "TRN"
     overflow: str = "WRAP"
     type: FixedType | None = None
@@ -216,7 +219,16 @@ class RowKernel(Form, ABC):
 
 
 class RowStage(Form, ABC):
-    """An element-wise operation; the row comes from one of its inputs."""
+    """An element-wise operation; the row comes from one of its inputs.
+
+    Attributes
+    ----------
+    from_memory : bool
+        Whether the row must be the first input's, out of memory, and not one that a layer still works on: where
+        the operation changes the number of channels.
+    """
+
+    from_memory: ClassVar[bool] = False
 
     @abstractmethod
     def stages(self, node: QuantNode, row: Interval, others: Sequence[Tensor]) -> tuple[Stage, ...]:

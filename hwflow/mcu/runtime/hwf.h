@@ -45,6 +45,7 @@ struct hwf_stage {
   uint8_t rounding, overflow, width, is_signed;
   uint8_t storage;  /* of the data */
   uint8_t by_pixel; /* whether the data hold a row a pixel, or one for all */
+  uint16_t begin;   /* channel from which on the data lie in the row, where they do not fill it */
 };
 
 /* One layer. Tensors are channels last. */

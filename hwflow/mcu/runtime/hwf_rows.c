@@ -155,9 +155,9 @@ void HWF_NAME(hwf_finish)(const hwf_layer *layer, hwf_v *row, uint32_t pixel) {
   HWF_NAME(hwf_store)((uint8_t *)layer->y + pixel * hwf_stride(layer->y_storage, n), layer->y_storage, n, row);
 }
 
-/* A layer of stages only. */
+/* A layer of stages only; one of them may append channels. */
 void HWF_NAME(hwf_elementwise)(const hwf_layer *layer) {
-  const uint32_t pixels = (uint32_t)layer->out_h * layer->out_w, n = layer->out_c;
+  const uint32_t pixels = (uint32_t)layer->out_h * layer->out_w, n = layer->in_c;
   const uint32_t stride = hwf_stride(layer->x_storage, n);
   hwf_v *row = layer->scratch;
   uint32_t pixel;
