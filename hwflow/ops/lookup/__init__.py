@@ -16,13 +16,14 @@ from hwflow.numerics.libm import single
 from hwflow.numerics.quantizers import MAX_WEIGHT_BITS, activation_cast
 from hwflow.ops.base import (
     Folding,
+    FollowingOp,
     Instance,
     Interval,
     Memory,
-    OpSpec,
     align,
     cast_parameters,
     grid_parameters,
+    lanes_within,
 )
 from hwflow.ops.frontend import LayerTypes
 from hwflow.ops.lookup.tables import FUNCTIONS, SELU_LAMBDA
@@ -32,7 +33,7 @@ _SELU_PARALLEL = Cast(FixedType(False, 16, 15))
 _INT_BITS = 31  # hls4ml computes indices in a C++ int
 
 
-class LookupOp(OpSpec):
+class LookupOp(FollowingOp):
     """``y = cast(table[clamp(trunc(x * multiplier / 2^shift) + offset)])``, or ``cast(slope * x)`` from zero on.
 
     ``trunc`` rounds toward zero, ``clamp`` brings the index into the table. Attributes of the node: ``function``,
@@ -91,11 +92,15 @@ class LookupOp(OpSpec):
         codes, x_type = inputs[0]
         return _value(node, codes, x_type.frac), _frac(node, x_type.frac)
 
-    def folding(self, node: QuantNode, inputs: Sequence[QuantNode], lanes: Sequence[int]) -> Folding:
+    def folding_within(
+        self, node: QuantNode, inputs: Sequence[QuantNode], lanes: Sequence[int], cycles: int
+    ) -> Folding:
+        # Each lane costs a port of the table.
+        width = min(lanes[0], lanes_within(node, cycles))
         return Folding(
-            in_lanes=(lanes[0],),
-            out_lanes=lanes[0],
-            cycles=node.channels // lanes[0],
+            in_lanes=(width,),
+            out_lanes=width,
+            cycles=node.channels // width,
             latency=1 if _is_direct(node, inputs[0].type) else 2,
         )
 

@@ -14,12 +14,13 @@ from hwflow.ir.graph import QuantNode, QuantParam
 from hwflow.numerics.fixed import Cast, Codes, FixedType, Overflow, apply_cast, overflow_codes
 from hwflow.ops.base import (
     Folding,
+    FollowingOp,
     Instance,
     Interval,
     Memory,
-    OpSpec,
     cast_parameters,
     grid_parameters,
+    lanes_within,
     mode_parameters,
 )
 from hwflow.ops.frontend import KerasCheck, LayerTypes
@@ -40,7 +41,7 @@ def _check_softmax(layer: Any, has_precision: bool) -> Iterator[tuple[str, str]]
         yield f"softmax over axis {axis}", "only the last axis is supported; put a Permute before it"
 
 
-class SoftmaxOp(OpSpec):
+class SoftmaxOp(FollowingOp):
     """Softmax over the channels of each pixel.
 
     Attributes of the node: ``implementation``, and for ``stable`` and ``latency`` ``address`` (grid of what
@@ -115,14 +116,18 @@ class SoftmaxOp(OpSpec):
         factor = inverse.codes[_top_bits(total, inverse_input.type, len(inverse.codes))]
         return exps * factor, accum.type.frac + inverse.type.frac
 
-    def folding(self, node: QuantNode, inputs: Sequence[QuantNode], lanes: Sequence[int]) -> Folding:
-        words = node.channels // lanes[0]
+    def folding_within(
+        self, node: QuantNode, inputs: Sequence[QuantNode], lanes: Sequence[int], cycles: int
+    ) -> Folding:
+        # Each lane costs a port of the table and a multiplier.
+        width = min(lanes[0], lanes_within(node, cycles))
+        words = node.channels // width
         latency = {"argmax": words + 1, "latency": words + 9, "stable": 2 * words + 10}
         return Folding(
-            in_lanes=(lanes[0],),
-            out_lanes=lanes[0],
+            in_lanes=(width,),
+            out_lanes=width,
             cycles=words,
-            multipliers=0 if node.attrs["implementation"] == "argmax" else lanes[0],
+            multipliers=0 if node.attrs["implementation"] == "argmax" else width,
             latency=latency[node.attrs["implementation"]],
         )
 
