@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: setup demo test lint bench reports clean distclean
+.PHONY: setup demo test lint fuzz suite bench reports clean distclean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -58,6 +58,16 @@ test: lint
 # The demo from scratch, with every figure of the run.
 bench: setup
 	$(BIN)/hwflow run $(DEMO) --fresh --out runs/bench
+
+# Random networks on every rung, and hls4ml's way of testing; FUZZ and SEED choose how many networks and which.
+FUZZ ?= 500
+SEED ?= 1
+fuzz: setup
+	code=0; $(BIN)/hwflow fuzz --count $(FUZZ) --seed $(SEED) --jobs $(JOBS) --out runs/fuzz || code=$$?; \
+	cp runs/fuzz/fuzz.json runs/fuzz/fuzz.md reports/; exit $$code
+
+suite: setup
+	$(BIN)/python benchmarks/hls4ml_suite.py --jobs $(JOBS) --out reports
 
 # Reference results: the metrics of every example design.
 reports: setup

@@ -19,7 +19,7 @@ from hwflow.fuzz import campaign, summary
 from hwflow.fuzz.draw import draw_network
 from hwflow.fuzz.families import FAMILIES
 from hwflow.fuzz.ladder import Result, Verdict, climb
-from hwflow.fuzz.network import INPUT, NetSpec
+from hwflow.fuzz.network import INPUT, QUANTIZER, LayerSpec, NetSpec
 from hwflow.fuzz.save import save_failure
 from hwflow.fuzz.shrink import candidates, shrink
 
@@ -42,6 +42,44 @@ def test_forty_networks(tmp_path: Path) -> None:
     assert found["codes"] > 100 * NETWORKS
     assert {"io_stream", "io_parallel", "binary", "ternary"} <= set(found["types"])
     assert {"QConv2D", "QDense", "QActivation", "Add"} <= set(found["layers"])
+
+
+def _once_wrong() -> NetSpec:
+    """What fuzzing found: flat windows under strides, and casts that drop more bits than there are."""
+    weights = {QUANTIZER: "quantized_bits", "bits": 4, "integer": 0, "alpha": 1}
+    conv = {
+        "filters": 2,
+        "kernel_size": [1, 2],
+        "strides": [2, 2],
+        "kernel_quantizer": weights,
+        "use_bias": False,
+    }
+    depthwise = {"kernel_size": [1, 1], "strides": [2, 2], "depthwise_quantizer": weights, "use_bias": False}
+    layers = (
+        LayerSpec("pixels", INPUT, args={"shape": [7, 7, 2]}),
+        LayerSpec("depthwise", "QDepthwiseConv2D", ("pixels",), depthwise),
+        LayerSpec(
+            "relu", "QActivation", ("depthwise",), {"activation": {QUANTIZER: "quantized_relu", "bits": 5}}
+        ),
+        LayerSpec("conv", "QConv2D", ("relu",), conv, fold=1.0),
+        LayerSpec("fine", "QActivation", ("conv",), {"activation": {QUANTIZER: "quantized_relu", "bits": 3}}),
+        LayerSpec(
+            "coarse",
+            "QActivation",
+            ("fine",),
+            {"activation": {QUANTIZER: "quantized_relu", "bits": 1, "integer": 5}},
+        ),
+    )
+    return NetSpec(1, layers, ("coarse",), frames=3, idle=500, stall=500)
+
+
+@pytest.mark.tf
+@pytest.mark.sim
+@pytest.mark.parametrize("io_type", ["io_stream", "io_parallel"])
+def test_what_was_once_wrong(io_type: str, tmp_path: Path) -> None:
+    result = climb(replace(_once_wrong(), io_type=io_type), tmp_path)
+    assert result.verdict is Verdict.OK, result.detail
+    assert result.codes > 0
 
 
 @pytest.mark.tf

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Convolutions that hls4ml's Keras converter gets wrong: causal padding under strides, folded normalization."""
+"""Convolutions that hls4ml gets wrong: causal padding under strides, folded normalization, strides of flat windows."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
+from hls4ml.model.optimizer import OptimizerPass
 
 
 def parse_conv1d(
@@ -62,6 +63,44 @@ def _normalization(config: dict[str, Any], bias: Any, data_reader: Any) -> tuple
     return inverse.numpy(), offset.numpy()
 
 
+class HwflowFlatWindow(OptimizerPass):  # type: ignore[misc]
+    """For C++ of streams: a window one row high gets a second row of zeros, and the input one more row below.
+
+    hls4ml's line buffer takes such a window for one over a single row, and steps to the next row whatever the stride.
+    """
+
+    def match(self, node: Any) -> bool:
+        """Whether the window is one row high and skips rows; hls4ml knows better for 1×1 convolutions."""
+        return (
+            node.class_name in ("Conv2D", "DepthwiseConv2D")
+            and node.get_attr("filt_height") == 1
+            and node.get_attr("stride_height") > 1
+            and not (node.class_name == "Conv2D" and node.get_attr("filt_width") == 1)
+            and node.model.config.get_config_value("IOType") == "io_stream"
+            and node.model.config.backend.name != "Hwflow"
+        )
+
+    def transform(self, model: Any, node: Any) -> bool:
+        """Change the layer in place."""
+        old = node.weights["weight"]
+        rows = np.asarray(old.data)
+        node.add_weights_variable(
+            name="weight",
+            var_name=old.name,
+            type_name=old.type.name,
+            precision=old.type.precision,
+            data=np.concatenate([rows, np.zeros_like(rows)]),
+        )
+        node.set_attr("filt_height", 2)
+        node.set_attr("pad_bottom", node.get_attr("pad_bottom") + 1)
+        model.config.layer_name_rf[node.name.lower()] = 1
+        model.config.layer_name_strategy[node.name.lower()] = "latency"
+        node.set_attr("reuse_factor", 1)
+        node.set_attr("strategy", "latency")
+        return True
+
+
+AFTER_TYPES = (HwflowFlatWindow,)
 KERAS_HANDLERS = {
     **dict.fromkeys(("Conv1D", "QConv1D", "SeparableConv1D", "QSeparableConv1D"), parse_conv1d),
     **dict.fromkeys(("QConv2DBatchnorm", "QDepthwiseConv2DBatchnorm"), parse_folded),
