@@ -187,7 +187,7 @@ def test_conversion_does_not_try_every_reuse_factor(
         ({"LayerName": {"conv": 3}}, "HLSConfig.LayerName.conv is not a mapping"),
         ({"LayerName": {"conv": {"Precision": {"weight": "fixed<9,2>"}}}}, "contradicts the quantizer"),
         ({"LayerName": {"conv": {"Precision": {"accum": "fixed<10,4>"}}}}, "cannot hold its exact sums"),
-        ({"LayerName": {"flat": {"Precision": {"result": "fixed<4,4>"}}}}, "a reshape cannot cast"),
+        ({"LayerName": {"flat": {"Precision": {"result": "fixed<4,4>"}}}}, "the layer only moves values"),
     ],
 )
 def test_wrong_configuration_is_an_error(

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hwflow.errors import UserError
-from hwflow.numerics.fixed import Cast, FixedType, Overflow, Rounding, apply_cast, round_codes
+from hwflow.numerics.fixed import Cast, FixedType, Overflow, Rounding, apply_cast
 from tests import naive
 
 MODES = [(rounding, overflow) for rounding in Rounding for overflow in Overflow]
@@ -77,6 +77,21 @@ def test_bad_precision_is_refused(text: str) -> None:
     assert error.value.remedy
 
 
-def test_too_long_shift_is_refused() -> None:
-    with pytest.raises(UserError, match="at most 62"):
-        round_codes(np.array([1]), 63, Rounding.TRN)
+@pytest.mark.parametrize(("rounding", "overflow"), MODES)
+@pytest.mark.parametrize(
+    ("frac", "grid"),
+    [(70, FixedType(True, 5, 2)), (65, FixedType(False, 3, 1)), (-40, FixedType(True, 20, 5)),
+     (0, FixedType(False, 24, 55)), (3, FixedType(True, 53, 60)), (5, FixedType(True, 64, 62))],
+)  # fmt: skip
+def test_shifts_beyond_64_bits_are_exact(
+    frac: int, grid: FixedType, rounding: Rounding, overflow: Overflow
+) -> None:
+    cast = Cast(grid, rounding, overflow)
+    codes = np.array([0, 1, -1, 3, -3, 2**40 + 1, -(2**40) - 1, 2**62, 2**62 + 1, 2**63 - 1, -(2**63)])
+    expected = [naive.cast(Fraction(code) / Fraction(2) ** frac, cast) for code in codes.tolist()]
+    assert apply_cast(codes, frac, cast).tolist() == expected
+
+
+def test_codes_that_64_bits_do_not_hold_are_refused() -> None:
+    with pytest.raises(UserError, match="63 are supported"):
+        apply_cast(np.array([2**62]), 0, Cast(FixedType(False, 64, 1), Rounding.TRN, Overflow.SAT))

@@ -42,8 +42,12 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+MAX_EXACT_BITS = 63
+"""Widest exact result before its cast: what the golden model computes without loss in 64-bit integers."""
 MAX_RESULT_BITS = 53
 """Widest result: what a double, csim's border type, holds exactly."""
+FLOAT_RESULT_BITS = 30
+"""Widest result that 'auto' gives a layer without quantizers; low bits beyond are cut, so that sums stay short."""
 
 
 def check_layer_config(model: ModelGraph) -> bool:
@@ -181,21 +185,19 @@ class _LayerTypes:
         self._set_type("result", self.node.get_output_variable().type, cast)
 
     def result(self, exact: FixedType, *, quantized: bool = True) -> Cast:
+        if exact.width > MAX_EXACT_BITS:
+            raise UserError(
+                f"its exact results need {exact.width} bits, {MAX_EXACT_BITS} are computed at most; quantize its "
+                "input or narrow its weights"
+            )
         given = self.given("result")
         if given is not None:
             return given
-        auto = is_auto(self.config, self.info, "result")
-        if not quantized and not auto:
+        if is_auto(self.config, self.info, "result"):
+            excess = max(0, exact.width - (MAX_RESULT_BITS if quantized else FLOAT_RESULT_BITS))
+            return Cast(FixedType(exact.signed, exact.width - excess, exact.frac - excess))
+        if not quantized:
             return self.model_default()
-        if auto and exact.width > MAX_RESULT_BITS:
-            default = self.model_default()
-            logger.warning(
-                "%s: its exact result needs %d bits; taking Model.Precision %s",
-                self.node.name,
-                exact.width,
-                default,
-            )
-            return default
         return Cast(exact)
 
     def set_accum(self, exact: FixedType) -> None:

@@ -204,7 +204,11 @@ def apply_cast(codes: Codes, frac: int, cast: Cast) -> Codes:
     >>> apply_cast(np.array([5, 6, 7, -6]), 2, Cast(FixedType(True, 4, 0), Rounding.RND_CONV)).tolist()
     [1, 2, 2, -2]
     """
-    return overflow_codes(round_codes(codes, frac - cast.type.frac, cast.rounding), cast)
+    rounded = overflow_codes(round_codes(codes, frac - cast.type.frac, cast.rounding), cast)
+    try:
+        return rounded.astype(np.int64, copy=False)
+    except OverflowError as error:
+        raise UserError(f"a code of {cast.type} needs 64 bits without sign; 63 are supported") from error
 
 
 def round_codes(codes: Codes, shift: int, mode: Rounding) -> Codes:
@@ -222,17 +226,18 @@ def round_codes(codes: Codes, shift: int, mode: Rounding) -> Codes:
     Returns
     -------
     ndarray of int64
+        Of Python integers where 64 bits do not hold what is shifted.
     """
     codes = np.asarray(codes, dtype=np.int64)
+    if shift > 62 or (shift < 0 and codes.size and _bits(codes) - shift > 63):
+        codes = codes.astype(object)
     if shift <= 0:
         return codes << -shift
-    if shift > 62:
-        raise UserError(f"a cast drops {shift} bits; at most 62 are supported")
     floor = codes >> shift
     if mode is Rounding.TRN:
         return floor
     rest = codes - (floor << shift)
-    half = np.int64(1) << (shift - 1)
+    half = 1 << (shift - 1)
     up: NDArray[np.bool_]
     if mode is Rounding.TRN_ZERO:
         up = (codes < 0) & (rest != 0)
@@ -249,19 +254,24 @@ def round_codes(codes: Codes, shift: int, mode: Rounding) -> Codes:
     return floor + up.astype(np.int64)
 
 
+def _bits(codes: Codes) -> int:
+    """Bits of the largest magnitude."""
+    return max(int(codes.max()), -int(codes.min()) - 1).bit_length()
+
+
 def overflow_codes(codes: Codes, cast: Cast) -> Codes:
     """Bring codes of the target grid into the target range."""
     low, high = cast.type.range()
     if cast.overflow is Overflow.WRAP:
         width = cast.type.width
-        if width == 64:
+        if width == 64 and codes.dtype != object:
             return codes
-        wrapped = codes & np.int64((1 << width) - 1)
+        wrapped = codes & ((1 << width) - 1)
         if cast.type.signed:
             wrapped = wrapped - ((wrapped >> (width - 1)) << width)
         return wrapped
     if cast.overflow is Overflow.SAT_ZERO:
-        return np.where((codes < low) | (codes > high), np.int64(0), codes)
+        return np.where((codes < low) | (codes > high), 0, codes)
     if cast.overflow is Overflow.SAT_SYM and cast.type.signed:
         low = -high
     return np.clip(codes, low, high)

@@ -51,8 +51,8 @@ class LayerTypes(Protocol):
         """Type of the result: the user's, else the exact one.
 
         A layer without quantizers (``quantized=False``) gets ``Model.Precision``, as in hls4ml, unless its
-        precision says ``auto``; so does, with a warning, any layer that says ``auto`` and whose exact type is
-        too wide.
+        precision says ``auto``: then it keeps the highest bits of the exact type. Any layer that says ``auto``
+        gets as many of them as the C++ can pass on.
         """
 
     def set_type(self, kind: str, cast: Cast) -> None:
