@@ -58,6 +58,8 @@ test: lint
 # The demo from scratch, with every figure of the run.
 bench: setup
 	$(BIN)/hwflow run $(DEMO) --fresh --out runs/bench
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[peers]'
+	$(BIN)/python -m benchmarks.peers reports
 
 # Random networks on every rung, and hls4ml's way of testing; FUZZ and SEED choose how many networks and which.
 FUZZ ?= 500
