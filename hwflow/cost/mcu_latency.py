@@ -29,9 +29,9 @@ DATA = package_dir() / "cost" / "data"
 PUBLISHED = DATA / "mcu_published.csv"
 COEFFICIENTS = DATA / "mcu_latency.yaml"
 
-# Mean (as a factor) and spread (of the logarithm). A MAC of a convolution on a Cortex-M7 is the unit. The means are
-# rounded from the instructions of the emitted kernels (see mcu_kernels.yaml: 1.3 a convolution's MAC, 1.4 times that
-# where a single pixel shares no weights, 4 a depthwise one's); the spreads say how far runtimes may differ.
+# Mean (as a factor) and spread (of the logarithm). A MAC of a convolution on a Cortex-M7 is the unit. The emitted
+# kernels take 1.4 times its instructions where a single pixel shares no weights (dense), 2.7 times where no channels
+# do (depthwise; see mcu_kernels.yaml). The other means are round figures; the spreads say how far runtimes may differ.
 _TERMS = {
     "pointwise": (1.0, 0.25),
     "depthwise": (2.2, 0.4),
