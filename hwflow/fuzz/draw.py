@@ -11,6 +11,7 @@ import numpy as np
 
 from hwflow.fuzz.families import FAMILIES, Draw, Drawn, Family, Shape
 from hwflow.fuzz.network import INPUT, LayerSpec, NetSpec, output_shape
+from hwflow.ops.distributed import STRATEGY
 
 IoChoice = Literal["io_stream", "io_parallel", "both"]
 
@@ -172,8 +173,9 @@ class _Drawing:
     def _append(self, drawn: Drawn, inputs: list[str], *, widens: bool = True) -> str:
         """Append a layer unless its tensor gets empty or too large; the name of what goes on."""
         name = f"{drawn.kind.lower()}{len(self.layers)}"
-        fold = float(self.draw.rng.choice((0.0, self.draw.rng.random(), 1.0)))
         hls = dict(drawn.hls)
+        fold = float(self.draw.rng.choice((0.0, self.draw.rng.random(), 1.0)))
+        fold *= hls.get("Strategy") != STRATEGY  # adder graphs share nothing
         if widens and "Precision" not in hls and self.draw.flip(0.08):
             hls["Precision"] = {"result": self.draw.precision()}
         spec = LayerSpec(name, drawn.kind, tuple(inputs), drawn.args, hls, round(fold, 3), drawn.exact)

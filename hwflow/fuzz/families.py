@@ -12,6 +12,7 @@ import numpy as np
 
 from hwflow.fuzz.network import QUANTIZER
 from hwflow.numerics.fixed import Overflow, Rounding
+from hwflow.ops.distributed import STRATEGY
 
 Shape = tuple[int, ...]
 
@@ -124,8 +125,8 @@ class Draw:
 
     def strategy(self) -> dict[str, Any]:
         """How the C++ multiplies; the result is the same."""
-        strategies: tuple[dict[str, Any], ...] = ({}, {"Strategy": "latency"}, {"Strategy": "resource"})
-        return strategies[self.number(0, len(strategies) - 1)]
+        name = self.pick("", "", "latency", "resource", STRATEGY)
+        return {"Strategy": name} if name else {}
 
     # -- parts of layers -------------------------------------------------------------------------------
 
@@ -165,8 +166,16 @@ def _depthwise(draw: Draw, kind: str, shape: Shape) -> Drawn:
         "kernel_size": draw.window(shape),
         "strides": draw.strides(shape),
         "padding": draw.pick("same", "valid"),
+        "depth_multiplier": draw.pick(1, 1, 1, 2),
     }
     return Drawn(kind, args | draw.weighted("depthwise"), draw.strategy())
+
+
+def _folded(draw: Draw, kind: str, shape: Shape) -> Drawn:
+    """A convolution that holds its batch normalization."""
+    base = _depthwise(draw, kind, shape) if "Depthwise" in kind else _conv(draw, kind, shape)
+    args = {key: value for key, value in base.args.items() if key not in ("use_bias", "activation")}
+    return Drawn(kind, {**args, "bias_quantizer": draw.bias_quantizer()}, base.hls)
 
 
 def _separable(draw: Draw, kind: str, shape: Shape) -> Drawn:
@@ -260,6 +269,15 @@ def _leaky(draw: Draw, kind: str, shape: Shape) -> Drawn:
     return Drawn(kind, {"alpha": draw.pick(0.125, 0.25, 0.5)})
 
 
+def _threshold(draw: Draw, kind: str, shape: Shape) -> Drawn:
+    return Drawn(kind, {"theta": draw.pick(0.25, 0.5, 1.0)})
+
+
+def _elu(draw: Draw, kind: str, shape: Shape) -> Drawn:
+    precision = {"Precision": {"result": f"ap_fixed<{draw.number(6, 12)},{draw.number(2, 4)},RND,SAT>"}}
+    return Drawn(kind, {"alpha": draw.pick(0.5, 1.0)}, precision, exact=False)
+
+
 def _softmax(draw: Draw, kind: str, shape: Shape) -> Drawn:
     return Drawn(kind, {}, {"Precision": {"result": "ap_fixed<16,4,RND,SAT>"}}, exact=False)
 
@@ -281,6 +299,7 @@ FAMILIES: Mapping[str, Family] = {
     "conv2d": Family(("QConv2D",), 5, (3,), _conv, widens=True),
     "conv1d": Family(("QConv1D",), 5, (2,), _conv, widens=True),
     "depthwise": Family(("QDepthwiseConv2D",), 3, (3,), _depthwise, widens=True),
+    "folded": Family(("QConv2DBatchnorm", "QDepthwiseConv2DBatchnorm"), 1, (3,), _folded, widens=True),
     "separable2d": Family(("QSeparableConv2D",), 1.5, (3,), _separable, widens=True),
     "separable1d": Family(("QSeparableConv1D",), 2, (2,), _separable, widens=True),
     "dense": Family(("QDense",), 5, (1,), _dense, widens=True),
@@ -292,6 +311,8 @@ FAMILIES: Mapping[str, Family] = {
     "quantize": Family(("QActivation",), 3, (1, 2, 3), _quantize),
     "type": Family(("Activation",), 1, (1, 2, 3), _quantize_by_type),
     "table": Family(("Activation",), 0.7, (1, 2, 3), _table),
+    "elu": Family(("ELU",), 0.3, (1, 2, 3), _elu),
+    "threshold": Family(("ThresholdedReLU",), 0.3, (1, 2, 3), _threshold),
     "softmax": Family(("Softmax",), 0.4, (1,), _softmax),
     "relu": Family(("ReLU",), 0.5, (1, 2, 3), _plain),
     "pool2d": Family(("MaxPooling2D", "AveragePooling2D"), 1.5, (3,), _pool),
