@@ -18,8 +18,9 @@ from hwflow.ir.graph import QuantGraph, QuantNode
 from hwflow.ops.base import Case
 from hwflow.ops.casekit import case_graph, random_codes
 from hwflow.ops.registry import ops
+from hwflow.tools.paths import sim_dir
 from hwflow.tools.runner import run_tool
-from hwflow.tools.verilator import QUICK, verilate
+from hwflow.tools.verilator import QUICK, lint, verilate
 from hwflow.verify.compare import compare, typed
 from hwflow.verify.golden import run_golden
 from hwflow.verify.netlist import write_netlist, write_netlist_folder
@@ -202,6 +203,21 @@ def test_block_rams_behave_as_the_memories_they_hold(tmp_path: Path) -> None:
     netlist.write_text(text[:place] + format(int(text[place], 16) ^ 1, "x") + text[place + 1 :])
     with pytest.raises(ToolError, match="pair failed with exit code 1"):
         _pair(tmp_path, files)
+
+
+@pytest.mark.sim
+@pytest.mark.parametrize(
+    ("file", "params"),
+    [
+        ("cells/hwf_sim_bram.sv", {"ReadA": 9, "WriteB": 18}),
+        ("cells/hwf_sim_bram.sv", {"Sdp": 1, "ReadA": 72, "WriteB": 72}),
+        ("cells/hwf_sim_bram.sv", {"ReadA": 36, "WriteA": 36, "ReadB": 1, "WriteB": 1}),
+        ("vendor/hwf_vld_fifo.sv", {"Lanes": 3}),
+    ],
+)
+def test_models_are_free_of_warnings(file: str, params: dict[str, int], tmp_path: Path) -> None:
+    path, waivers = sim_dir() / file, sim_dir() / "verilator" / "waivers.vlt"
+    lint([path], path.stem, log=tmp_path / "lint.log", params=params, waivers=[waivers])
 
 
 @pytest.mark.synth
