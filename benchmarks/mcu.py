@@ -147,6 +147,7 @@ def report(results: list[Result]) -> str:
         "Made by `python -m benchmarks.mcu`. Every output code of every frame is compared with the golden model, on",
         "this machine and on QEMU's Cortex-M7 (board MPS2 AN500, DSP instructions). Flash and RAM are read from the",
         "ELF (RAM: static data and the deepest stack seen); instructions are those of one frame (`-icount`, to 40).",
+        "Times on this machine depend on what else it does.",
         "",
         f"Compiler: {mcu_kernels.table()['compiler']}",
         "",

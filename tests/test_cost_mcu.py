@@ -83,6 +83,10 @@ def test_table_of_a_graph() -> None:
     assert table.macs == 64 * (27 * 8 + 9 * 8 + 64) + 512 * 5
     # ST counts a bias once an output element.
     assert table.st_macc == table.macs + 3 * 64 * 8 + 5
+    x = tensor((4, 4, 3), grid(8, 4))
+    relu = casekit.activation(x, quantizer(8, 4), "relu", name="relu")
+    bent = casekit.prelu(np.random.default_rng(1), relu, quantizer(8, 4), grid(8, 6))
+    assert table_of(QuantGraph("g", (x, relu, bent), ("y",))).st_macc == 2 * 48
 
 
 def test_committed_coefficients_are_those_of_the_rows() -> None:

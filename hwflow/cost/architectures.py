@@ -369,12 +369,13 @@ def _work(node: QuantNode, inputs: int) -> LayerWork | None:
     """Work of a node; None where it is only a view, an input or a cast that goes with the layer before."""
     weight = node.params.get("weight")
     if weight is None:
-        if node.op in ("input", "reshape"):
+        function = node.attrs.get("function")
+        if node.op in ("input", "reshape") or (node.op == "activation" and function == "linear"):
             return None
-        relu = node.op == "prelu" or node.attrs.get("function") == "relu"
-        return LayerWork(
-            "elementwise", 0, _elements(node) if node.op == "merge" else 0, inputs=inputs, relu=relu
-        )
+        if node.op == "activation":  # a rectifier goes with the layer before
+            inputs = 0
+        relu = node.op in ("activation", "prelu")
+        return LayerWork("elementwise", 0, _elements(node), inputs=inputs, relu=relu)
     kernel = node.attrs.get("kernel_h", 1) * node.attrs.get("kernel_w", 1)
     kind = "depthwise" if node.op == "depthwise_conv2d" else "conv" if kernel > 1 else "pointwise"
     if node.pixels == 1 and kind == "pointwise":

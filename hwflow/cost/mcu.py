@@ -226,7 +226,7 @@ def misfits(mcu: Mcu, flash: int, ram: int, arena: int) -> tuple[str, ...]:
         ("RAM", ram, mcu.ram_bytes),
         ("the largest piece of RAM", arena, mcu.largest_ram_bytes),
     ):
-        if figure.value is not None and need > figure.value:
+        if figure.value is not None and need > figure.value and not (found and "RAM" in found[-1]):
             found.append(f"{what}: needs {need:,} bytes, {mcu.name} has {int(figure.value):,}")
     return tuple(found)
 
