@@ -220,7 +220,7 @@ def estimate(graph: QuantGraph, mcu: Mcu, runtime: str = "", program: Program | 
 
 def misfits(mcu: Mcu, flash: int, ram: int, arena: int) -> tuple[str, ...]:
     """What of a network does not fit a microcontroller."""
-    found = []
+    found: list[str] = []
     for what, need, figure in (
         ("flash", flash, mcu.flash_bytes),
         ("RAM", ram, mcu.ram_bytes),
