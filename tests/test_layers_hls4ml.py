@@ -323,6 +323,7 @@ def test_what_stays_out_is_refused_with_its_reason(tmp_path: Path) -> None:
     x = k.BatchNormalization(axis=1, name="rows")(x)
     x = k.BatchNormalization(name="free")(x)
     x = k.Conv2D(2, 3, dilation_rate=2, padding="same", name="dilated")(x)
+    x = k.Conv2D(2, 1, use_bias=False, name="no_bias")(x)
     model = Model([image, other], x)
     model.get_layer("free").set_weights([np.array([1, 1e-3])] * 4)
     with pytest.raises(UnsupportedLayerError) as caught:
@@ -334,5 +335,6 @@ def test_what_stays_out_is_refused_with_its_reason(tmp_path: Path) -> None:
         "rows (BatchNormalization): it normalizes axis (1,)",
         "free (BatchNormalization): its scales fit no fixed-point type",
         "dilated (Conv2D): dilation_rate (2, 2)",
+        "hls4ml takes 'no_bias/kernel:0' for the bias of layer 'no_bias'",
     ):
         assert reason in text

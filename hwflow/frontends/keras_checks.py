@@ -66,7 +66,7 @@ def refuse_unsupported(model: tf.keras.Model, hls_config: Mapping[str, Any] | No
         raise UnsupportedLayerError(
             findings, "this is a float model: add 'Prepare: {}' under Hwflow/Model to have it quantized"
         )
-    supported = ", ".join(sorted(name for name in _CHECKS if name != "BatchNormalization"))
+    supported = ", ".join(sorted(_CHECKS))
     raise UnsupportedLayerError(findings, f"change these layers; supported are {supported}")
 
 
@@ -89,6 +89,12 @@ def _check_model(model: Any) -> Iterator[tuple[str, str]]:
             yield f"the layer name {layer.name!r} is no C++ identifier", "rename it: letters, digits and _"
         if len(layer.inbound_nodes) > 1 and type(layer).__name__ != "InputLayer":
             yield f"layer {layer.name!r} is used {len(layer.inbound_nodes)} times", "use one layer each time"
+        # hls4ml finds a variable by a word in its name, which begins with that of the layer.
+        words = [word for word in ("kernel", "bias", "gamma", "beta") if hasattr(layer, word)]
+        for word in words:
+            taken = next((weight.name for weight in layer.weights if word in weight.name), word)
+            if word not in taken.rpartition("/")[2]:
+                yield f"hls4ml takes {taken!r} for the {word} of layer {layer.name!r}", "rename the layer"
         if not np.all([np.isfinite(weight).all() for weight in layer.get_weights()]):
             yield f"weights of layer {layer.name!r} are not finite (NaN or infinity)", "train it again"
 
@@ -108,11 +114,6 @@ def _check_ports(model: Any) -> Iterator[tuple[str, str]]:
         yield f"its input {name!r} is an output, too", "leave it out of the outputs"
 
 
-def _check_batchnorm(layer: Any, has_precision: bool) -> Iterator[tuple[str, str]]:
-    yield "it is not folded", "let hwflow prepare the model, or fold it into the layer before"
-
-
 _CHECKS: Mapping[str, KerasCheck] = {
-    "BatchNormalization": _check_batchnorm,
     **{name: check for spec in ops().values() for name, check in spec.keras.items()},
 }
