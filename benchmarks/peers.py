@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """hwflow beside da4ml and NNgen: the same weights, one run, the same Yosys command.
 
-Run as ``python -m benchmarks.peers [FOLDER]``: writes ``FOLDER/peers.json`` and ``peers.md`` (``reports`` by default).
-The peers are the optional extra ``peers``; NNgen's cycles come from Icarus Verilog. Takes about half an hour.
+Run as ``python -m benchmarks.peers [FOLDER [PYTHON]]``: writes ``FOLDER/peers.json`` and ``peers.md`` (``reports`` by
+default). The peers are the optional extra ``peers``, best in an environment of their own, whose interpreter is PYTHON; NNgen's cycles come from Icarus Verilog. Takes about half an hour.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -232,11 +233,18 @@ def synthesize_verilog(files: Sequence[Path], top: str, work: Path) -> dict[str,
     return read_cells(stat)
 
 
-def peer_row(design: Design, tool: str, network: Path, work: Path) -> Row:
+def _version(python: str, package: str) -> str:
+    """Version of a package in the peers' environment; empty where it is missing."""
+    code = f"import importlib.metadata as m; print(m.version({package!r}))"
+    found = subprocess.run([python, "-c", code], capture_output=True, text=True, check=False)
+    return found.stdout.strip()
+
+
+def peer_row(design: Design, tool: str, network: Path, work: Path, python: str = sys.executable) -> Row:
     """A design by one of the peers; a row that says why where it cannot be had."""
-    version = package_version(tool)
-    if version is None:
-        return Row(design.name, tool, "", note="not installed; pip install 'hwflow[peers]'")
+    version = _version(python, tool)
+    if not version:
+        return Row(design.name, tool, "", note=f"not installed for {python}; make bench installs it")
     if tool == "nngen" and shutil.which("iverilog") is None:
         return Row(design.name, tool, version, note="Icarus Verilog is missing; apt-get install iverilog")
     out = work / f"{identifier(design)}_{tool}"
@@ -244,7 +252,7 @@ def peer_row(design: Design, tool: str, network: Path, work: Path) -> Row:
     options = ["5"] if tool == "da4ml" else []
     try:
         run_tool(
-            [sys.executable, HERE / f"peer_{tool}.py", network, out, *options],
+            [python, HERE / f"peer_{tool}.py", network, out, *options],
             log=out / "log", tool=tool, cwd=out,
         )  # fmt: skip
         figures = json.loads((out / f"{tool}.json").read_text())
@@ -270,7 +278,7 @@ def peer_row(design: Design, tool: str, network: Path, work: Path) -> Row:
     )  # fmt: skip
 
 
-def rows(work: Path, folder: Path) -> Iterator[Row]:
+def rows(work: Path, folder: Path, python: str) -> Iterator[Row]:
     """Every design by hwflow and by its peers, and what the matrix-vector benchmark found."""
     for design in DESIGNS:
         row, graph = hwflow_row(design, work)
@@ -278,7 +286,7 @@ def rows(work: Path, folder: Path) -> Iterator[Row]:
         network = work / f"{identifier(design)}.npz"
         export(design, graph, network)
         for tool in design.peers:
-            yield peer_row(design, tool, network, work)
+            yield peer_row(design, tool, network, work, python)
     yield from matrix_vector_rows(folder)
 
 
@@ -318,9 +326,10 @@ def main() -> None:
     """Run everything; both files are written anew after each row."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else "reports")
+    python = str(Path(sys.argv[2]).absolute()) if len(sys.argv) > 2 else sys.executable
     found: list[Row] = []
     with tempfile.TemporaryDirectory(prefix="hwflow-peers-") as work:
-        for row in rows(Path(work), folder):
+        for row in rows(Path(work), folder, python):
             found.append(row)
             _log.info("%s", row)
             data = {
