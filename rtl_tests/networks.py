@@ -11,7 +11,12 @@ from hwflow.ir.graph import QuantGraph, QuantNode
 from hwflow.numerics.fixed import Cast, FixedType, Overflow, Rounding
 from hwflow.ops import casekit
 from hwflow.ops.casekit import Pair, grid, quantizer
+from hwflow.ops.concat.cases import concat
+from hwflow.ops.pad.cases import pad
+from hwflow.ops.permute.cases import permute
+from hwflow.ops.pool.cases import pool
 from hwflow.ops.registry import op
+from hwflow.ops.upsample.cases import upsample
 
 
 class Builder:
@@ -121,6 +126,33 @@ class Builder:
         """A reshape."""
         return self._append(casekit.reshape(x, shape, self._name("reshape")))
 
+    def pool(
+        self, x: QuantNode, kernel: int, stride: int = 1, *, same: bool = True, mean: bool = False
+    ) -> QuantNode:
+        """A maximum, or a mean with three more fractional bits."""
+        attrs = casekit.window_attrs(x, kernel, stride, same=same)
+        if not mean:
+            return self._append(pool(x, attrs, Cast(x.type), name=self._name("max")))
+        cast, frac = Cast(grid(x.type.width + 4, x.type.frac + 3)), x.type.frac + 3
+        return self._append(pool(x, attrs, cast, "average", frac=frac, name=self._name("mean")))
+
+    def moved(self, x: QuantNode) -> QuantNode:
+        """The values of a frame elsewhere: with margins, cropped, repeated, turned or joined."""
+        kind = self.rng.choice(["pad", "crop", "upsample", "permute", "columns", "channels"])
+        name, height = self._name(str(kind)), x.shape[0]
+        if kind == "pad":
+            top, bottom, left, right = (int(margin) for margin in self.rng.integers(0, 2, 4))
+            return self._append(pad(x, (top, bottom, left, right), name))
+        if kind == "crop":
+            return self._append(pad(x, (-1 if height > 3 else 0, 0, 0, -1 if x.shape[1] > 3 else 0), name))
+        if kind == "upsample":
+            return self._append(upsample(x, *((2, 1) if height < 6 else (1, 1)), name))
+        if kind == "permute":
+            return self._append(permute(x, (1, 0, 2), name))
+        other = self.quantize(x, Cast(x.type, overflow=Overflow.SAT))
+        axis = 2 if kind == "channels" and x.channels < 6 else 0
+        return self._append(concat(x, other, axis, Cast(x.type), f"{name}_joined"))
+
     def graph(self, name: str) -> QuantGraph:
         """What has been built; the last node is the output."""
         return QuantGraph(name, tuple(self.nodes), (self.nodes[-1].name,))
@@ -148,7 +180,7 @@ def tiny_mobilefacenet(cycles: int = 1200) -> QuantGraph:
 
 
 def random_network(seed: int) -> QuantGraph:
-    """A random network of a dozen layers: kernels, strides, paddings, residuals, grids, modes and reuse factors."""
+    """A random network of a dozen layers: kernels, strides, residuals, pools, moved values, grids, reuse factors."""
     rng = np.random.default_rng(seed)
     net = Builder(rng, int(rng.integers(300, 1200)))
 
@@ -194,6 +226,10 @@ def random_network(seed: int) -> QuantGraph:
             x = quantized(net.depthwise(x, kernel, stride, same=same, largest=flip()))
         else:
             x = quantized(net.conv(x, int(rng.integers(2, 7)), kernel, stride, same=same, largest=flip()))
+        if flip():
+            x = net.moved(x)
+        if flip():
+            x = quantized(net.pool(x, int(rng.integers(2, 4)), int(rng.integers(1, 3)), mean=flip()))
     if flip():
         x = net.quantize(net.depthwise(x, x.shape[:2], same=False, largest=flip()))
     x = net.reshape(x, (x.pixels * x.channels,))
