@@ -2,7 +2,8 @@
 """hwflow beside da4ml and NNgen: the same weights, one run, the same Yosys command.
 
 Run as ``python -m benchmarks.peers [FOLDER [PYTHON]]``: writes ``FOLDER/peers.json`` and ``peers.md`` (``reports`` by
-default). The peers are the optional extra ``peers``, best in an environment of their own, whose interpreter is PYTHON; NNgen's cycles come from Icarus Verilog. Takes about half an hour.
+default). The peers are the optional extra ``peers``, best in an environment of their own, whose interpreter is PYTHON;
+NNgen's cycles come from Icarus Verilog. Takes about half an hour.
 """
 
 from __future__ import annotations
