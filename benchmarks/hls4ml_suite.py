@@ -93,6 +93,7 @@ def run_case(case: Case, io_type: str, folder: Path) -> Outcome:
         Whatever hls4ml or hwflow raises.
     """
     import hls4ml
+    import hls4ml.model.profiling
 
     start = time.monotonic()
     model = case.model()

@@ -70,7 +70,7 @@ class _Drawing:
         while current in inputs:  # the draws may all have failed to fit
             current = self._layer("quantize", [current]) or current
         if len(self.shapes[current]) > 1 and "Flatten" in self.supported and draw.flip(0.4):
-            current = self._append(Drawn("Flatten", {}), [current])
+            current = self._append(Drawn("Flatten", {}), [current], widens=False)
             if draw.flip(0.7):
                 current = self._layer("dense", [current]) or current
         outputs = [current]

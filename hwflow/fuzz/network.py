@@ -215,8 +215,8 @@ def _legal(layer: tf.keras.layers.Layer) -> list[int]:
     """Legal reuse factors of a layer, none where it has no multipliers to share."""
     legal = []
     if hasattr(layer, "depthwise_kernel"):
-        *window, channels, multiplier = layer.depthwise_kernel.shape
-        legal.append(legal_depthwise_reuse_factors(math.prod(window), channels * multiplier))
+        *window, channels, _ = layer.depthwise_kernel.shape
+        legal.append(legal_depthwise_reuse_factors(math.prod(window), channels))
     for name in ("kernel", "pointwise_kernel"):
         if hasattr(layer, name):
             *reads, writes = getattr(layer, name).shape

@@ -135,7 +135,8 @@ def _constant(quantizer: Any, weight: Any) -> Any:
         values = np.asarray(quantizer(tf.convert_to_tensor(weight)), np.float64)
     finally:
         backend.set_floatx("float64")
-    return lambda _: tf.constant(values)
+    # rows of separable layers come with one more axis
+    return lambda weight: tf.reshape(tf.constant(values), weight.shape)
 
 
 def _widened_quantizer(quantizer: Any, layer: str) -> Any:
