@@ -356,7 +356,7 @@ def test_all_unsupported_layers_are_listed_at_once(tmp_path: Path) -> None:
     with pytest.raises(UnsupportedLayerError) as caught:
         converted(model, tmp_path)
     named = {finding.split()[0] for finding in caught.value.findings}
-    assert named == {"plain", "bn", "dilated", "own_slopes", "curved", "scaled", "across"}
+    assert named == {"plain", "bn", "dilated", "curved", "scaled", "across"}
 
 
 def test_float_layers_are_taken_with_a_precision(tmp_path: Path) -> None:
