@@ -55,3 +55,7 @@ def check_claims(bench: TestBench, label: str, vectors: dict[str, Any]) -> None:
         cocotb.log.info("%s %s: slowest frame %d cycles, claims %s", label, name, slowest, claims)
         if "ii" in claims and slowest > claims["ii"]:
             raise StreamError(f"{label}, {name}: a frame takes {slowest} cycles, {claims['ii']} claimed")
+        exact = {"first_frame": ends[0] - source.cycles[0] + 1, "interval": slowest}
+        wrong = {key: value for key, value in exact.items() if value != claims.get(key, value)}
+        if wrong:
+            raise StreamError(f"{label}, {name}: {wrong} cycles, by the timing model {claims}")

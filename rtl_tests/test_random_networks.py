@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hwflow.cost.cycles import predict_cycles
 from hwflow.emit.design import build_design
 from hwflow.emit.rtl import write_rtl
 from hwflow.ops.casekit import random_codes
@@ -46,3 +47,5 @@ def test_random_network(number: int, tmp_path: Path, request: pytest.FixtureRequ
     assert result.ii_cycles is not None
     ratio = result.ii_cycles / design.plan.ii_bound
     assert ratio <= II_SLACK, f"initiation interval {result.ii_cycles}, bound {design.plan.ii_bound}; {rerun}"
+    predicted = predict_cycles(design, FRAMES, log=tmp_path / "timing.log")
+    assert (predicted.latency, predicted.ii) == (result.latency_cycles, result.ii_cycles), rerun

@@ -6,12 +6,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from hwflow.cost.cycles import predict_cycles
 from hwflow.emit.design import Block, Design, Stream, build_design
 from hwflow.emit.rtl import library_path
 from hwflow.errors import VerificationError
@@ -26,6 +27,7 @@ from hwflow.verify.golden import run_golden
 
 HERE = Path(__file__).resolve().parent
 TOP = "bench_top"
+FRAMES = 5
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,8 @@ class Unit:
         Generated modules it needs: name to SystemVerilog.
     claims : mapping of str to int
         Timing to be met without stalls: ``latency`` (cycles from input beat number ``latency_from``, 0 by default,
-        to the first output beat), ``latency_max``, ``ii`` (cycles a frame, at most).
+        to the first output beat), ``latency_max``, ``ii`` (cycles a frame, at most), ``first_frame`` (cycles from the
+        first input beat to the last output beat of the first frame), ``interval`` (longest one of consecutive frames).
     connections : str
         Port list, where the streams' names do not give it.
     glue : str
@@ -119,13 +122,13 @@ def case_block(case: Case) -> tuple[Design, Block] | None:
     return (design, blocks[0]) if blocks else None
 
 
-def case_unit(case: Case, rng: np.random.Generator, frames: int = 5) -> Unit | None:
+def case_unit(case: Case, rng: np.random.Generator) -> Unit | None:
     """A case as a unit, with codes from the golden model."""
     found = case_block(case)
     if found is None:
         return None
     design, block = found
-    data = case_frames(case, rng, frames)
+    data = case_frames(case, rng, FRAMES)
     golden = run_golden(design.graph, data)[case.node.name]
     node, out = design.graph.node(case.node.name), block.outputs[0]
     beats = node.pixels * node.channels // out.lanes
@@ -153,12 +156,12 @@ def case_unit(case: Case, rng: np.random.Generator, frames: int = 5) -> Unit | N
 
 
 def _claims(case: Case, design: Design, block: Block) -> dict[str, int]:
-    """Cycles by the timing model: exact latency of element-wise modules, at most that of the others."""
+    """Cycles a frame takes, exactly, and what the schedule takes for granted: latency and interval at most."""
     node = design.graph.node(case.node.name)
     folding = design.plan.folding[node.name]
     words = case.inputs[0].channels // block.inputs[0][1].lanes
     # A stride may skip so many pixels that taking them lasts longer than the sums.
-    claims = {"ii": max(design.plan.ii_bound, case.inputs[0].pixels * words)}
+    claims = {"ii": max(design.plan.ii_bound, case.inputs[0].pixels * words)} | _exact(design, block)
     accesses = op(node.op).access(node, list(case.inputs))
     if accesses is None:
         return claims | {"latency_max" if is_distributed(node) else "latency": folding.latency}
@@ -167,6 +170,15 @@ def _claims(case: Case, design: Design, block: Block) -> dict[str, int]:
         "latency_from": (int(accesses[0].last[0]) + 1) * words - 1,
         "latency_max": folding.latency + folding.cycles // folds,
     }
+
+
+def _exact(design: Design, block: Block) -> dict[str, int]:
+    """Latency of the first frame and longest interval by the timing model of the module."""
+    alone = replace(
+        design, blocks=(block,), inputs=tuple(stream for _, stream in block.inputs), outputs=block.outputs
+    )
+    cycles = predict_cycles(alone, FRAMES, log=HERE.parent / "sim_build" / "timing.log")
+    return {"first_frame": cycles.latency, "interval": cycles.ii or 0}
 
 
 def op_units(spec: OpSpec, seed: int) -> list[Unit]:

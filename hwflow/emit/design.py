@@ -239,10 +239,14 @@ class _Builder:
         self.branches[node.name] = list(copies)
 
     def _connected(self, node: QuantNode, position: int, lanes: int) -> Stream:
-        """The producer's stream behind its FIFO, in the lanes the node reads."""
+        """The producer's stream, in the lanes the node reads, behind its FIFO."""
         stream = self.branches[node.inputs[position]].pop(0)
-        depth = self.plan.fifo.get((node.name, position), 0)
         base = f"{identifier(node.name)}_in{position}"
+        # Where streams join, what waits is kept in wide beats; elsewhere in narrow ones.
+        widened_first = len(node.inputs) > 1 and stream.lanes < lanes
+        if widened_first:
+            stream = self._converted(stream, lanes, base, node.name)
+        depth = self.plan.fifo.get((node.name, position), 0)
         if depth:
             behind = Stream(f"{base}_fifo", stream.lane_width, stream.lanes)
             parameters = {"Width": stream.width, "Depth": depth}
@@ -250,14 +254,14 @@ class _Builder:
                 Block("hwf_fifo", f"u_{behind.name}", parameters, (("s_axis", stream),), (behind,), node.name)
             )
             stream = behind
-        if stream.lanes != lanes:
-            wide = Stream(f"{base}_dwc", stream.lane_width, lanes)
-            parameters = {"LaneW": stream.lane_width, "InLanes": stream.lanes, "OutLanes": lanes}
-            self._add(
-                Block("hwf_dwc", f"u_{wide.name}", parameters, (("s_axis", stream),), (wide,), node.name)
-            )
-            stream = wide
-        return stream
+        return stream if stream.lanes == lanes else self._converted(stream, lanes, base, node.name)
+
+    def _converted(self, stream: Stream, lanes: int, base: str, node: str) -> Stream:
+        """A stream with another number of lanes."""
+        other = Stream(f"{base}_dwc", stream.lane_width, lanes)
+        parameters = {"LaneW": stream.lane_width, "InLanes": stream.lanes, "OutLanes": lanes}
+        self._add(Block("hwf_dwc", f"u_{other.name}", parameters, (("s_axis", stream),), (other,), node))
+        return other
 
     def _add(self, block: Block) -> None:
         self.blocks.append(block)

@@ -26,8 +26,9 @@ Times = NDArray[np.float64]
 _PERIOD_SLACK = 1.005
 #: Frames simulated; the third is in steady state.
 _FRAMES = 3
-#: Cycles a beat may spend in forks, converters and register stages of a connection.
-_EDGE_LATENCY = 8
+#: Cycles a beat may spend in forks, converters and register stages of a connection, at least and at most: a branch
+#: that is quicker than thought fills its FIFO sooner, a slower one lets the other's wait longer.
+_EDGE_LATENCIES = (0, 8)
 #: Beats of a FIFO that only decouples ready paths.
 MIN_FIFO = 2
 
@@ -43,7 +44,8 @@ class Schedule:
     pixels : mapping of str to int
         Capacity of the pixel buffer of each node that has one, pixels.
     fifo : mapping of (str, int) to int
-        Depth, beats of the producer, of the FIFO on input ``position`` of node ``name``.
+        Depth of the FIFO on input ``position`` of node ``name``, beats: of the producer where that is the node's
+        only input, else of the wider side.
     ii_bound : int
         Largest (output pixels x reuse factor) of all layers, cycles, or the beats of a frame where a layer
         reads more than that; this folding cannot be faster.
@@ -86,6 +88,22 @@ def schedule(graph: QuantGraph) -> Schedule:
     bottleneck = max(cycles, key=lambda name: cycles[name])
     period = cycles[bottleneck] * _PERIOD_SLACK
 
+    paces = _paces(graph, folding)
+    quick, slow = (_buffers(graph, folding, paces, period, latency) for latency in _EDGE_LATENCIES)
+    pixels = {name: max(count, slow[0][name]) for name, count in quick[0].items()}
+    fifo = {place: max(depth, slow[1][place]) for place, depth in quick[1].items()}
+    return Schedule(folding, pixels, fifo, cycles[bottleneck], bottleneck)
+
+
+def _buffers(
+    graph: QuantGraph,
+    folding: Mapping[str, Folding],
+    paces: Mapping[str, float],
+    period: float,
+    edge_latency: int,
+) -> tuple[dict[str, int], dict[tuple[str, int], int]]:
+    """Sizes of pixel buffers and FIFOs where every connection takes ``edge_latency`` cycles."""
+    nodes = graph.by_name()
     times: dict[str, _Pixels] = {}
     pixels: dict[str, int] = {}
     fifo: dict[tuple[str, int], int] = {}
@@ -95,27 +113,35 @@ def schedule(graph: QuantGraph) -> Schedule:
             times[node.name] = _source(node, period)
             continue
         sources = [nodes[name] for name in node.inputs]
-        arrivals = [_delayed(times[name], _EDGE_LATENCY) for name in node.inputs]
+        arrivals = [_delayed(times[name], edge_latency) for name in node.inputs]
+        # Values wait in the wider beats, so that a reader that takes turns finds them at its own pace.
         beats = [
-            source.channels // folding[source.name].out_lanes for source in sources
-        ]  # of the producers, a pixel
+            -(-source.channels // max(folding[source.name].out_lanes, lanes))
+            for source, lanes in zip(sources, fold_.in_lanes, strict=True)
+        ]
         accesses = op(node.op).access(node, sources)
         if accesses is None:
             rastered = [_reshaped(arrival, node, s) for arrival, s in zip(arrivals, sources, strict=True)]
-            times[node.name] = _join(rastered, fold_.latency)
+            times[node.name] = _paced(_join(rastered, fold_.latency), paces[node.name])
             for position, arrival in enumerate(arrivals):
                 fifo[node.name, position] = (
                     _join_depth(arrival, times[node.name], beats[position]) if len(arrivals) > 1 else 0
                 )
             continue
-        times[node.name], held = _computed(node, fold_, accesses, arrivals, sources)
-        if fold_.buffered:
+        if fold_.banked:
+            accesses = (fold_.banked.banked_access(),)
+        times[node.name], held = _computed(node, fold_, paces[node.name], accesses, arrivals, sources)
+        if fold_.banked:
+            # A row is released whole, and the next one is being written meanwhile.
+            beyond = held[0] + fold_.banked.in_w - fold_.banked.banked_pixels
+            fifo[node.name, 0] = max(beyond * beats[0], MIN_FIFO) if beyond > 0 else 0
+        elif fold_.buffered:
             pixels[node.name] = max(held[0], accesses[0].capacity + 1)
             fifo[node.name, 0] = 0
         else:
             for position, count in enumerate(held):
                 fifo[node.name, position] = count * beats[position] if len(held) > 1 else MIN_FIFO
-    return Schedule(folding, pixels, fifo, cycles[bottleneck], bottleneck)
+    return pixels, fifo
 
 
 def fold(graph: QuantGraph) -> dict[str, Folding]:
@@ -145,6 +171,28 @@ def _busy(node: QuantNode, sources: list[QuantNode], folding: Folding) -> int:
     return max(node.pixels * folding.cycles, *reading, 0)
 
 
+def _paces(graph: QuantGraph, folding: Mapping[str, Folding]) -> dict[str, float]:
+    """Cycles a pixel of each node: its own, or those of readers that take it without a buffer between them."""
+    nodes, readers = graph.by_name(), graph.consumers()
+    paces: dict[str, float] = {}
+    for node in reversed(graph.nodes):
+        pace = float(folding[node.name].cycles)
+        for name, position in readers[node.name]:
+            reader, fold_ = nodes[name], folding[name]
+            pace = max(pace, node.channels / fold_.in_lanes[position])
+            if len(reader.inputs) == 1 and not fold_.buffered:
+                pace = max(pace, paces[name] * reader.pixels / node.pixels)
+        paces[node.name] = pace
+    return paces
+
+
+def _paced(times: _Pixels, cycles: float) -> _Pixels:
+    """Times of pixels that leave through a stream that takes ``cycles`` a pixel."""
+    steps = np.arange(times.last.size) * cycles
+    last = np.maximum.accumulate(times.last - steps) + steps
+    return _Pixels(np.maximum(times.first, np.append(times.first[:1], last[:-1])), last)
+
+
 def _source(node: QuantNode, period: float) -> _Pixels:
     frames = np.arange(_FRAMES)[:, None] * period
     first = (frames + np.arange(node.pixels)[None, :] * (period / node.pixels)).ravel()
@@ -158,6 +206,7 @@ def _delayed(times: _Pixels, cycles: float) -> _Pixels:
 def _computed(
     node: QuantNode,
     folding: Folding,
+    pace: float,
     accesses: tuple[Access, ...],
     arrivals: list[_Pixels],
     sources: list[QuantNode],
@@ -170,10 +219,10 @@ def _computed(
         needed = (last[None, :] + frames * source.pixels).ravel()
         # Nothing is needed yet where that lies before the first frame.
         ready = np.maximum(ready, np.where(needed < 0, 0.0, arrival.last[np.maximum(needed, 0)]))
-    # start[i] = max(ready[i], start[i - 1] + cycles), unrolled.
-    steps = np.arange(ready.size) * float(folding.cycles)
+    # start[i] = max(ready[i], start[i - 1] + pace), unrolled.
+    steps = np.arange(ready.size) * pace
     start = np.maximum.accumulate(ready - steps) + steps
-    done = start + folding.cycles
+    done = start + pace
     folds = max(1, node.channels // (folding.pe or folding.out_lanes))
     out = _Pixels(start + folding.cycles / folds + folding.latency, done + folding.latency)
     held = []
@@ -195,9 +244,16 @@ def _join(arrivals: list[_Pixels], latency: int) -> _Pixels:
 
 def _join_depth(arrival: _Pixels, joined: _Pixels, beats: int) -> int:
     """Beats that wait for the other input of a join."""
-    waiting = np.searchsorted(arrival.first, joined.last, side="left") - np.arange(joined.last.size)
-    pixels = int(waiting.max())
-    return MIN_FIFO if pixels <= 1 else (pixels + 1) * beats
+    arrived, taken = _beats(arrival, beats), _beats(joined, beats)
+    waiting = int((np.searchsorted(arrived, taken, side="left") - np.arange(taken.size)).max())
+    return MIN_FIFO if waiting <= MIN_FIFO else waiting + beats
+
+
+def _beats(times: _Pixels, beats: int) -> Times:
+    """Times of the beats of all pixels, evenly spread between the first and the last of each."""
+    share = np.arange(beats) / max(beats - 1, 1)
+    spread: Times = (times.first[:, None] + (times.last - times.first)[:, None] * share).ravel()
+    return np.maximum.accumulate(spread)
 
 
 def _reshaped(times: _Pixels, node: QuantNode, source: QuantNode) -> _Pixels:

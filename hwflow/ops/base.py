@@ -114,6 +114,16 @@ class Window:
         """Pixels each window position reads, and the smallest line buffer that holds them."""
         return Access(self._first(), self._last(), (self.kernel_h - 1) * self.in_w + self.kernel_w)
 
+    def banked_access(self) -> Access:
+        """The same for a reader of whole windows, which keeps and releases rows."""
+        return Access(self._first() // self.in_w * self.in_w, self._last(), self.banked_pixels)
+
+    @property
+    def banked_pixels(self) -> int:
+        """Pixels that a reader of whole windows keeps, whatever the schedule (``hwf_window_parallel``)."""
+        step = max(self.in_h - (self.out_h - 1) * self.stride_h, self.stride_h)
+        return (self.kernel_h + step) * self.in_w
+
     def _last(self) -> Codes:
         rows = np.minimum(
             np.arange(self.out_h) * self.stride_h - self.pad_top + self.kernel_h - 1, self.in_h - 1
@@ -151,6 +161,8 @@ class Folding:
         Cycles from the last operand of an output beat to that beat, at most.
     buffered : bool
         Whether the module has a buffer of pixels at its input, which the schedule sizes.
+    banked : Window or None
+        Window of a module whose buffer is rows of a fixed number; what else waits is kept in front of it.
     """
 
     in_lanes: tuple[int, ...]
@@ -161,6 +173,7 @@ class Folding:
     multipliers: int = 0
     latency: int = 1
     buffered: bool = False
+    banked: Window | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,6 +288,13 @@ class OpSpec(ABC):
         """Integer-exact result codes of the node."""
         codes, frac = self.exact(node, inputs)
         return apply_cast(codes, frac, node.cast)
+
+    def approximates(self, node: QuantNode, inputs: Sequence[QuantNode]) -> bool:
+        """Whether hls4ml's layer computes something else than Keras': a table, a rounded quotient.
+
+        C++, golden model and RTL are then equal to each other, but not to the Keras model.
+        """
+        return False
 
     @abstractmethod
     def folding(self, node: QuantNode, inputs: Sequence[QuantNode], lanes: Sequence[int]) -> Folding:

@@ -64,6 +64,7 @@ def distributed_folding(node: QuantNode, matrix: Codes, channels: int) -> Foldin
         cycles=1,
         latency=registers + (_WINDOW_LATENCY if window_of(node) else 0),
         buffered=window_of(node) is not None,
+        banked=window_of(node),
     )
 
 

@@ -104,7 +104,8 @@ def spread(kernel: NDArray[Any]) -> NDArray[Any]:
     """
     *taps, channels, multiplier = kernel.shape
     blocks = kernel[..., None, :] * np.eye(channels, dtype=kernel.dtype)[:, :, None]
-    return blocks.reshape(*taps, channels, channels * multiplier)
+    result: Codes = blocks.reshape(*taps, channels, channels * multiplier)
+    return result
 
 
 def accumulator(matrix: Codes, x: Interval) -> tuple[Codes, Codes]:

@@ -164,6 +164,7 @@ class Conv2dOp(OpSpec):
             multipliers=pe * simd,
             latency=3 + multiplication(node, inputs[0], pe, simd).latency(simd),
             buffered=not straight,
+            banked=window if self._parallel(node) and not straight else None,
         )
 
     def access(self, node: QuantNode, inputs: Sequence[QuantNode]) -> tuple[Access, ...] | None:

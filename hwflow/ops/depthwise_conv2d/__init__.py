@@ -134,6 +134,7 @@ class DepthwiseConv2dOp(OpSpec):
             multipliers=pe * simd,
             latency=3 + multiplication(node, inputs[0], pe, simd, depthwise=True).latency(simd),
             buffered=True,
+            banked=Window.of(node) if simd > 1 else None,
         )
 
     def access(self, node: QuantNode, inputs: Sequence[QuantNode]) -> tuple[Access, ...] | None:

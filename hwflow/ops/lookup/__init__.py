@@ -78,6 +78,9 @@ class LookupOp(FollowingOp):
             return [f"layer {node.name!r}: its input has {x.width} bits, too many for the index; quantize it"]
         return []
 
+    def approximates(self, node: QuantNode, inputs: Sequence[QuantNode]) -> bool:
+        return True
+
     def interval(self, node: QuantNode, inputs: Sequence[Interval]) -> Interval:
         x = inputs[0]
         bounds = {

@@ -126,6 +126,13 @@ class PoolOp(FollowingOp):
         shape = output_shape(layer)
         return QuantNode(name, self.name, (inputs[0].name,), shape, result_cast(layer), attrs, params)
 
+    def approximates(self, node: QuantNode, inputs: Sequence[QuantNode]) -> bool:
+        if node.attrs["function"] == "max" or "scale" in node.params:
+            return False
+        frac = int(node.attrs["frac"])
+        finer = 1 << (frac - inputs[0].type.frac)
+        return node.type.frac < frac or bool((finer % _sizes(Window.of(node))).any())
+
     def interval(self, node: QuantNode, inputs: Sequence[Interval]) -> Interval:
         x = inputs[0]
         if node.attrs["function"] == "max":
@@ -174,6 +181,7 @@ class PoolOp(FollowingOp):
             cycles=taps // simd * channels // pe,
             latency=12,
             buffered=True,
+            banked=window if simd > 1 else None,
         )
 
     def access(self, node: QuantNode, inputs: Sequence[QuantNode]) -> tuple[Access, ...]:
