@@ -88,10 +88,17 @@ def test_bound_and_multipliers_follow_from_reuse_factors(graph: QuantGraph) -> N
 
 
 def test_all_unsupported_layers_are_named_at_once() -> None:
-    x = tensor((2, 2, 2), grid(4, 0, signed=False), "x0")
     rng = np.random.default_rng(0)
-    first = casekit.prelu(rng, x, x.cast, grid(4, 2), "first")
-    second = casekit.prelu(rng, first, Cast(grid(8, 2)), grid(4, 2), "second")
+
+    def wide(source: QuantNode, name: str) -> QuantNode:
+        attrs = casekit.window_attrs(source, 3)
+        return casekit.conv2d(
+            rng, source, 2, attrs, Cast(grid(8, 2)), weight=grid(4, 0), bias=grid(4, 0), reuse=1, name=name
+        )
+
+    x = tensor((2, 2, 2), grid(4, 0), "x0")
+    first = wide(x, "first")
+    second = wide(first, "second")
     with pytest.raises(UnsupportedLayerError) as error:
         build_design(QuantGraph("bad", (x, first, second), ("second",)))
     assert "'first'" in str(error.value)
