@@ -16,7 +16,7 @@ from hwflow.emit.design import build_design
 from hwflow.emit.memfile import memory_name, memory_text
 from hwflow.emit.rtl import library_path, write_rtl
 from hwflow.errors import InternalError, UnsupportedLayerError
-from hwflow.ir.graph import QuantGraph
+from hwflow.ir.graph import QuantGraph, QuantNode
 from hwflow.numerics.fixed import Cast
 from hwflow.ops import casekit
 from hwflow.ops.base import Memory
