@@ -68,6 +68,13 @@ def test_special_matrices() -> None:
     assert np.array_equal(wires.evaluate(np.array([[-2, 1]])), [[-8, 0, 2]])
 
 
+def test_inputs_that_never_change_stay_in_the_graph() -> None:
+    matrix = np.random.default_rng(0).integers(-1, 2, (6, 3))
+    graph = adder_graph(matrix, [0, 0, -4, -4, 3, 0], [0, 3, 3, 3, 3, 0])
+    x = np.array([[0, 2, 1, -3, 3, 0], [0, 0, -4, 3, 3, 0]])
+    assert np.array_equal(graph.evaluate(x), x @ matrix)
+
+
 def test_a_multiple_is_as_narrow_as_its_range() -> None:
     """3x as 4x - x is never negative where x is not."""
     graph = adder_graph(np.array([[3]]), [0], [63])

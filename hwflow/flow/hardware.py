@@ -280,7 +280,9 @@ def _qkeras(context: Context) -> None:
         }
         rungs.append(compare("qkeras", "layers", layers, other))
     if not rungs:
-        _skipped(context, "qkeras", f"hls4ml approximates {min(approximate)} and what follows it", timed=False)
+        _skipped(
+            context, "qkeras", f"hls4ml approximates {min(approximate)} and what follows it", timed=False
+        )
         return
     _finish_rungs(context, "qkeras", rungs)
 

@@ -150,9 +150,9 @@ def adder_graph(matrix: Codes, low: Sequence[int], high: Sequence[int]) -> Adder
     if not rows.size:
         return _Builder(matrix, low, high).build([], rows, columns)
     inner = matrix[np.ix_(rows, columns)]
-    problem = Problem(
-        tuple(tuple(row) for row in inner.tolist()), tuple((int(low[row]), int(high[row])) for row in rows)
-    )
+    # da4ml leaves out inputs that are constant; they are asked for with a range, and keep their own in the graph.
+    ranges = [(int(low[row]), max(int(high[row]), int(low[row]) + 1)) for row in rows]
+    problem = Problem(tuple(tuple(row) for row in inner.tolist()), tuple(ranges))
     graphs = [_Builder(matrix, low, high).build(parts, rows, columns) for parts in solve(problem)]
     return min(graphs, key=lambda graph: (graph.bits, graph.depth))
 

@@ -68,7 +68,17 @@ def run_check(folder: Path, *, timeout: float | None = None) -> CheckRun:
     elf = build(folder, "check.elf")
     log = folder / "qemu.log"
     log.unlink(missing_ok=True)
-    argv: list[str | Path] = [qemu, "-M", "mps2-an500", "-display", "none", "-serial", "none", "-monitor", "none"]
+    argv: list[str | Path] = [
+        qemu,
+        "-M",
+        "mps2-an500",
+        "-display",
+        "none",
+        "-serial",
+        "none",
+        "-monitor",
+        "none",
+    ]
     argv += ["-semihosting-config", "enable=on,target=native", "-icount", "shift=0", "-kernel", elf.name]
     try:
         run_tool(argv, log=log, tool=QEMU, cwd=folder, timeout=timeout)
