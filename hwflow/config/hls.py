@@ -18,6 +18,8 @@ _VARIABLES = frozenset(
     )
 )
 STRATEGIES = ("Latency", "Resource", "distributed_arithmetic")
+SOFTMAX_STRATEGIES = ("stable", "latency", "argmax", "legacy")
+"""What hls4ml's users write under ``Strategy`` of a softmax; its own key is ``Implementation``."""
 
 
 def _precision(value: Any) -> Any:
@@ -43,7 +45,8 @@ def _precision_text(text: Any) -> None:
 
 
 def _strategy(value: Any) -> Any:
-    if not isinstance(value, str) or value.lower() not in {name.lower() for name in STRATEGIES}:
+    known = (*STRATEGIES, *SOFTMAX_STRATEGIES)
+    if not isinstance(value, str) or value.lower() not in {name.lower() for name in known}:
         raise ValueError(f"{value!r} is not a strategy; {did_you_mean(str(value), STRATEGIES)}")
     return value
 

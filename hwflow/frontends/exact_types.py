@@ -27,7 +27,15 @@ from numpy.typing import NDArray
 
 from hwflow.errors import ConfigError, UnsupportedLayerError, UserError
 from hwflow.frontends.hls4ml_types import to_cast, to_precision
-from hwflow.frontends.hls_config import LAYER_KEYS, LayerInfo, check_config, is_auto, precision, setting
+from hwflow.frontends.hls_config import (
+    LAYER_KEYS,
+    LayerInfo,
+    check_config,
+    is_auto,
+    own_setting,
+    precision,
+    setting,
+)
 from hwflow.numerics.codes import cast_values, from_codes, to_codes
 from hwflow.numerics.fixed import Cast, FixedType
 from hwflow.numerics.quantizers import MAX_WEIGHT_BITS, constant_type, holds
@@ -165,6 +173,9 @@ class _LayerTypes:
             return None
         cast = Cast.parse(text)
         return None if cast == guess else cast
+
+    def option(self, key: str) -> Any:
+        return own_setting(self.config, self.info, key)
 
     def model_default(self) -> Cast:
         """``Model.Precision``, hls4ml's type for what cannot be inferred."""

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hwflow.config.hls import STRATEGIES, HlsConfig, HlsLayer, HlsModel
+from hwflow.config.hls import SOFTMAX_STRATEGIES, STRATEGIES, HlsConfig, HlsLayer, HlsModel
 from hwflow.errors import ConfigError, UserError, did_you_mean
 from hwflow.numerics.fixed import Cast
 
@@ -84,7 +84,8 @@ def check_config(config: Mapping[str, Any], layers: Sequence[LayerInfo]) -> None
             members = known[name]
             problems += _unknown(values, {key for member in members for key in member.keys}, where)
             types = ["default", *dict.fromkeys(key for member in members for key in member.types)]
-            problems += _section_values(values, types, where)
+            softmax = all("Softmax" in member.classes for member in members)
+            problems += _section_values(values, types, where, SOFTMAX_STRATEGIES if softmax else STRATEGIES)
     if problems:
         raise ConfigError(
             "HLSConfig is wrong:" + "".join(f"\n  - {problem}" for problem in sorted(problems)),
@@ -97,7 +98,9 @@ def _unknown(found: Iterable[Any], known: Iterable[str], where: str) -> list[str
     return [f"{where}: unknown {key!r}; {did_you_mean(str(key), known)}" for key in found if key not in known]
 
 
-def _section_values(values: Mapping[str, Any], types: Sequence[str], where: str) -> list[str]:
+def _section_values(
+    values: Mapping[str, Any], types: Sequence[str], where: str, strategies: Sequence[str] = STRATEGIES
+) -> list[str]:
     """Problems with the values of Precision, ReuseFactor and Strategy."""
     problems = []
     precision = values.get("Precision")
@@ -111,8 +114,8 @@ def _section_values(values: Mapping[str, Any], types: Sequence[str], where: str)
         except UserError as error:
             problems.append(f"{where}.Precision: {error.message}")
     strategy = values.get("Strategy")
-    if strategy is not None and str(strategy).lower() not in {name.lower() for name in STRATEGIES}:
-        problems.append(f"{where}.Strategy: {strategy!r} is not supported; choose {' or '.join(STRATEGIES)}")
+    if strategy is not None and str(strategy).lower() not in {name.lower() for name in strategies}:
+        problems.append(f"{where}.Strategy: {strategy!r} is not supported; choose {' or '.join(strategies)}")
     factor = values.get("ReuseFactor")
     if factor is not None and (isinstance(factor, bool) or not isinstance(factor, int) or factor < 1):
         problems.append(f"{where}.ReuseFactor: {factor!r} is not a positive integer")
@@ -129,6 +132,11 @@ def setting(config: Mapping[str, Any], layer: LayerInfo, *keys: str) -> Any:
             if isinstance(values, Mapping) and values.get(key) is not None:
                 return values[key]
     return None
+
+
+def own_setting(config: Mapping[str, Any], layer: LayerInfo, key: str) -> Any:
+    """The value of a key for a layer by its name or type; the model's default does not count."""
+    return next((entry[key] for entry in _entries(config, layer) if entry.get(key) is not None), None)
 
 
 def precision(config: Mapping[str, Any], layer: LayerInfo, kind: str, *, named: bool = False) -> str | None:

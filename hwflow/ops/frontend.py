@@ -44,6 +44,9 @@ class LayerTypes(Protocol):
         only an entry for this very kind counts, not one for all types of the layer.
         """
 
+    def option(self, key: str) -> Any:
+        """Value of a configuration key that names the layer or its type, None where there is none."""
+
     def model_default(self) -> Cast:
         """``Model.Precision``, hls4ml's type for what cannot be inferred."""
 

@@ -58,7 +58,7 @@ class LookupOp(FollowingOp):
         if FUNCTIONS[function].negative:
             params |= _elu(layer, table) if function == "elu" else {"slope": _selu_slope(layer)}
         attrs = index_attrs(function, size, layer.input_type())
-        node.set_attr("lookup", (attrs, params))
+        node.set_attr("hwflow_lookup", (attrs, params))
         x = FixedType(True, 1, 0) if "slope" not in params else layer.input_type()
         probe = QuantNode(node.name, self.name, ("x",), (1,), Cast(x), attrs, params)
         quantizer = node.get_attr("activation_quantizer")
@@ -67,7 +67,7 @@ class LookupOp(FollowingOp):
         return layer.result(_result_type(probe, x) if "slope" in params else cast.type, quantized=False)
 
     def lower(self, layer: Any, name: str, inputs: Sequence[QuantNode]) -> QuantNode:
-        attrs, params = layer.get_attr("lookup")
+        attrs, params = layer.get_attr("hwflow_lookup")
         return QuantNode(
             name, self.name, (inputs[0].name,), output_shape(layer), result_cast(layer), attrs, params
         )

@@ -68,14 +68,15 @@ class SoftmaxOp(FollowingOp):
         size = int(node.get_attr("table_size"))
         if size < 2 or size & (size - 1):
             raise UserError(f"TableSize {size} is no power of two, which softmax tables need")
-        implementation = str(node.get_attr("implementation"))
+        implementation = str(layer.option("Strategy") or node.get_attr("implementation")).lower()
+        node.set_attr("implementation", implementation)
         attrs: dict[str, Any] = {"implementation": implementation}
         params: dict[str, QuantParam] = {}
         if implementation == "legacy":
             raise UserError("the legacy softmax is not supported; use Implementation: stable or latency")
         if implementation in _TABLED:
             attrs, params = _tabled(layer, implementation, size)
-        node.set_attr("softmax", (attrs, params))
+        node.set_attr("hwflow_softmax", (attrs, params))
         one = FixedType(False, 1, 0)
         return layer.result(params["inverse"].type if params else one, quantized=False)
 
@@ -83,7 +84,7 @@ class SoftmaxOp(FollowingOp):
         source, shape, cast = (inputs[0].name,), output_shape(layer), result_cast(layer)
         if layer.get_attr("skip"):
             return QuantNode(name, "reshape", source, shape, cast)
-        attrs, params = layer.get_attr("softmax")
+        attrs, params = layer.get_attr("hwflow_softmax")
         return QuantNode(name, self.name, source, shape, cast, attrs, params)
 
     def check(self, node: QuantNode, inputs: Sequence[QuantNode]) -> list[str]:
