@@ -11,7 +11,7 @@ import typer
 
 import hwflow
 from hwflow import log
-from hwflow.cli import check, doctor, emit_mcu, fuzz, models, report, run, verify
+from hwflow.cli import check, doctor, emit_mcu, estimate, fuzz, models, report, run, synth, verify
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -24,6 +24,8 @@ app = typer.Typer(
 app.command("run")(run.run)
 app.command("verify")(verify.verify)
 app.command("report")(report.report)
+app.command("estimate")(estimate.estimate)
+app.command("synth")(synth.synth)
 app.command("emit-mcu")(emit_mcu.emit_mcu)
 app.command("check")(check.check)
 app.command("fuzz")(fuzz.fuzz)

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hwflow.cli.common import JsonFlag, echo, emit_json, guarded, table
-from hwflow.cli.run import TrustFlag, execute
-from hwflow.errors import BudgetError, ConfigError, ToolError, VerificationError
+from hwflow.cli.converted import SourceArgument, converted
+from hwflow.cli.run import TrustFlag
+from hwflow.errors import BudgetError, ToolError, VerificationError
 
 if TYPE_CHECKING:
     from hwflow.cost.mcu import McuEstimate
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from hwflow.mcu.lower import Program
     from hwflow.records import Metric
 
-CONVERTED, GRAPH, FOLDER, RECORD = "convert", "graph", "mcu", "mcu.json"
+FOLDER, RECORD = "mcu", "mcu.json"
 _BOARD_BYTES = (4 << 20) - (64 << 10)  # flash and RAM of the board QEMU models, less its stack
 
 
@@ -48,9 +49,7 @@ class Measured:
 
 @guarded
 def emit_mcu(
-    source: Annotated[
-        Path, typer.Argument(metavar="CONFIG|RUN", help="YAML file of a design, or the folder of a run.")
-    ],
+    source: SourceArgument,
     out: Annotated[
         Path | None,
         typer.Option("--out", metavar="DIR", help="Where to write.  [default: mcu/ in the run folder]"),
@@ -73,21 +72,12 @@ def emit_mcu(
     network does not fit the target.
     """
     from hwflow.cost.mcu import estimate, load_mcu
-    from hwflow.ir.serialize import load_graph
     from hwflow.mcu.emit import emit, identifier
     from hwflow.mcu.lower import lower
     from hwflow.records import write_metrics
 
     mcu = load_mcu(target)
-    run = source if source.is_dir() else Path("runs") / source.stem
-    if not source.is_dir():
-        execute(source, run, last=CONVERTED, trust=trust)
-    elif not (run / GRAPH).is_dir():
-        raise ConfigError(
-            f"{run} holds no converted network",
-            f"run `hwflow run CONFIG --until {CONVERTED} --out {run}` first",
-        )
-    graph = load_graph(run / GRAPH)
+    run, graph = converted(source, trust=trust)
     program = lower(graph)
     predicted = estimate(graph, mcu, runtime, program)
     folder = out or run / FOLDER
