@@ -213,8 +213,6 @@ def test_golden_equals_keras(built: Built) -> None:
 
 @pytest.mark.sim
 def test_rtl_equals_golden_for_every_code(built: Built, tmp_path: Path) -> None:
-    if built.io_type == "io_parallel":
-        pytest.skip("the same RTL but for the slope of selu")
     write_rtl(build_design(built.graph), tmp_path / "rtl")
     simulator = RtlSimulator(tmp_path / "rtl", tmp_path / "log")
     simulator.build(flags=QUICK)

@@ -154,10 +154,10 @@ def test_unsupported_layers_are_refused_before_anything_is_written(tmp_path: Pat
     import hls4ml
     from tensorflow.keras import Input, Model, layers
 
-    inputs = Input((8, 8, 3), name="x")
-    model = Model(inputs, layers.MaxPooling2D(name="pool")(inputs))
+    inputs = Input((8, 3), name="x")
+    model = Model(inputs, layers.LSTM(3, name="recurrent")(inputs))
     config = hls4ml.utils.config_from_keras_model(model, granularity="name", backend="Hwflow")
-    with pytest.raises(UnsupportedLayerError, match="pool"):
+    with pytest.raises(UnsupportedLayerError, match="recurrent"):
         hls4ml.converters.convert_from_keras_model(
             model, hls_config=config, backend="Hwflow", output_dir=str(tmp_path / "x")
         )

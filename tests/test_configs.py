@@ -14,6 +14,7 @@ from typer.testing import CliRunner, Result
 from hwflow.cli.app import app
 from hwflow.config.load import load_config, parse_config, resolve
 from hwflow.errors import FetchError, ToolNotFoundError
+from hwflow.flow.steps import STEPS
 from hwflow.models import registry
 
 CONFIGS = sorted((Path(__file__).parents[1] / "hls_configs").glob("*.yaml"))
@@ -136,7 +137,7 @@ def test_a_second_run_reuses_every_step_and_says_what_it_found(done: Run) -> Non
     before = tree(done.folder / "rtl") | tree(done.folder / "hls")
     result = hwflow("run", done.config, "--out", done.folder)
     assert result.exit_code == 0, result.output
-    assert [line.split()[1:] for line in result.stderr.splitlines()] == [["up", "to", "date"]] * 11
+    assert [line.split()[1:] for line in result.stderr.splitlines()] == [["up", "to", "date"]] * len(STEPS)
     *_, verdict, report = result.stdout.splitlines()
     assert verdict.startswith("bit-exact: QKeras = golden = C++ = RTL on ")
     assert report == f"report: {done.folder / 'report.html'}"

@@ -237,9 +237,12 @@ module hwf_mvu #(
     endcase
   endfunction
 
+  // Few words need few bits of an index.
+  /* verilator lint_off UNUSEDSIGNAL */
   function automatic logic signed [CalcW-1:0] operand(input logic [XWords*XW-1:0] word, input int unsigned i);
     operand = XSigned ? CalcW'(signed'(word[i*XW +: XW])) : CalcW'(word[i*XW +: XW]);
   endfunction
+  /* verilator lint_on UNUSEDSIGNAL */
 
   // The weights of a group as one factor; a borrow from below is in the codes.
   function automatic logic signed [CalcW-1:0] factor(input logic [GroupW-1:0] code);

@@ -317,7 +317,7 @@ def reciprocals(divisors: Sequence[int], used: set[int], peak: int, up: int) -> 
     Examples
     --------
     >>> reciprocals([9], {9}, 255, 4), reciprocals([4], {4}, 255, 2)
-    (([29128], 14), ([1], 0))
+    (([3641], 11), ([1], 0))
     """
     for shift in range(64):
         scales = {n: -(-(1 << (shift + up)) // n) for n in used}
