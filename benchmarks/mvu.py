@@ -8,7 +8,6 @@ some minutes. LUT is the sum of LUT1..LUT6 and of LUTs used as memory or shift r
 from __future__ import annotations
 
 import json
-import os
 import re
 import sys
 import tempfile
@@ -26,6 +25,7 @@ from hwflow.ops import casekit
 from hwflow.ops.base import Folding, Interval, Memory, lanes_for
 from hwflow.ops.matvec import accumulator, unit_parameters, weight_words
 from hwflow.tools.nextpnr import place_and_route
+from hwflow.tools.targets import TARGETS
 from hwflow.tools.verilator import read_filelist
 from hwflow.tools.yosys import SynthResult, synthesize
 from rtl_tests.networks import tiny_mobilefacenet
@@ -145,11 +145,9 @@ def synthesized(
 
 def fmax(result: SynthResult, folder: Path) -> float:
     """Frequency after place and route on ECP5, MHz."""
-    # nextpnr's WebAssembly build has a /tmp of its own: paths are relative.
     route = place_and_route(
-        Path(os.path.relpath(result.netlist)), report=Path(os.path.relpath(folder / "route.json")),
-        log=folder / "nextpnr.log", clock_mhz=CLOCK,
-    )  # fmt: skip
+        result.netlist, TARGETS["ecp5"], report=folder / "route.json", log=folder / "nextpnr.log", clock_mhz=CLOCK
+    )
     return round(min(route.fmax_mhz.values()), 1)
 
 

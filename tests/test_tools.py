@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
-from hwflow.errors import ConfigError, ToolError, ToolNotFoundError
+from hwflow.errors import ConfigError, ToolError, ToolNotFoundError, UserError
 from hwflow.tools import nextpnr, paths, verilator, versions, yosys
 from hwflow.tools.runner import TIMEOUT_EXIT_CODE, find_tool, run_tool
+from hwflow.tools.targets import TARGETS
 
 Write = Callable[[str, str], Path]
 
@@ -248,11 +249,12 @@ REPORT = {
 def test_nextpnr_report_and_command_line(
     tmp_path: Path, mock_tools: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    mock_tools.add(nextpnr.PROGRAM)
+    mock_tools.add(TARGETS["ecp5"].router)
     monkeypatch.setenv("MOCK_REPORT", json.dumps(REPORT))
     result = nextpnr.place_and_route(
-        tmp_path / "n.json", report=tmp_path / "r.json", log=tmp_path / "n.log", clock_mhz=200, seed=5
-    )
+        tmp_path / "n.json", TARGETS["ecp5"], report=tmp_path / "r.json", log=tmp_path / "n.log",
+        clock_mhz=200, config=tmp_path / "n.config", seed=5,
+    )  # fmt: skip
     assert (result.fmax_mhz, result.used, result.available) == (
         {"clk": 210.5},
         {"TRELLIS_FF": 7},
@@ -261,6 +263,16 @@ def test_nextpnr_report_and_command_line(
     argv = mock_tools.calls()[0]["argv"]
     assert {"--85k", "--timing-allow-fail"} <= set(argv)
     assert (argv[argv.index("--seed") + 1], argv[argv.index("--freq") + 1]) == ("5", "200")
+    # the tool's WebAssembly build has a /tmp of its own
+    assert (argv[argv.index("--json") + 1], argv[argv.index("--textcfg") + 1]) == ("n.json", "n.config")
+
+
+def test_families_without_open_place_and_route_say_so(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no open place and route for AMD 7 series") as refused:
+        nextpnr.place_and_route(
+            tmp_path / "n.json", TARGETS["xc7"], report=tmp_path / "r", log=tmp_path / "l", clock_mhz=100
+        )
+    assert "ecp5, ice40, gowin, nexus" in refused.value.remedy
 
 
 @pytest.mark.parametrize(

