@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """hls4ml's way of testing, on RTL: convert, compile, predict, compare with Keras and with hls4ml's own C++.
 
-    python benchmarks/hls4ml_suite.py [--jobs N] [--only TEXT] [--out DIR]
+    python benchmarks/hls4ml_suite.py [--jobs N] [--only TEXT] [--out DIR] [--state FILE]
 
 Each case of :mod:`benchmarks.hls4ml_cases` runs for both I/O types through hls4ml's public functions with
 ``backend='Hwflow'``. Its prediction, which is the RTL's, must lie within hls4ml's tolerance of Keras, and equal
-the Vitis C simulation in every code. Writes ``hls4ml-suite.json`` and ``hls4ml-suite.md``.
+the Vitis C simulation in every code. Writes ``hls4ml-suite.json`` and ``hls4ml-suite.md``. What passed
+is remembered in the state file: an interrupted run goes on where it ended, as long as the code is the same.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
+from hashlib import sha256
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -196,24 +198,61 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), help="cases at a time")
     parser.add_argument("--only", default="", help="cases whose name contains this")
     parser.add_argument("--out", type=Path, default=Path("reports"), help="folder of the report")
+    parser.add_argument(
+        "--state", type=Path, default=Path("runs") / NAME / "state.jsonl", help="what passed so far"
+    )
     options = parser.parse_args()
     _prepare()
     chosen = [
         (case.ident, io_type) for case in cases() for io_type in case.io_types if options.only in case.ident
     ]
-    start = time.monotonic()
+    code = code_key()
+    found = {key: outcome for key, outcome in passed_before(options.state, code).items() if key in chosen}
+    todo = [key for key in chosen if key not in found]
     # One after the other for both I/O types, so that the second finds the simulator of the first.
     with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn"), initializer=_prepare) as pool:
-        outcomes = []
-        for outcome in pool.map(_run, *zip(*chosen, strict=True), chunksize=2):
-            outcomes.append(outcome)
+        for outcome in pool.map(_run, *zip(*todo, strict=True), chunksize=2) if todo else ():
+            found[outcome.case, outcome.io_type] = outcome
+            remember(options.state, code, outcome)
             mark = "ok  " if outcome.passed else "FAIL"
             sys.stderr.write(
-                f"{len(outcomes):3}/{len(chosen)} {mark} {outcome.case} {outcome.io_type} {outcome.seconds:.1f} s "
+                f"{len(found):3}/{len(chosen)} {mark} {outcome.case} {outcome.io_type} {outcome.seconds:.1f} s "
                 f"{outcome.failure or ('' if outcome.passed else _difference(outcome))}\n"
             )
-    write_report(outcomes, time.monotonic() - start, options.out)
+    outcomes = [found[key] for key in chosen]
+    write_report(outcomes, options.out)
     return 0 if all(outcome.passed for outcome in outcomes) else 1
+
+
+def code_key() -> str:
+    """Hash of all that makes an outcome: hwflow's code, this file and the cases."""
+    from hwflow.flow.runner import code_hash
+
+    parts = ("backend", "emit", "frontends", "numerics", "ops", "prepare", "rtllib", "tools", "verify")
+    files = sorted(Path(__file__).parent.glob("hls4ml_*.py"))
+    return sha256(
+        "".join([*map(code_hash, parts), *(file.read_text() for file in files)]).encode()
+    ).hexdigest()
+
+
+def remember(state: Path, code: str, outcome: Outcome) -> None:
+    """Add an outcome to the state file."""
+    state.parent.mkdir(parents=True, exist_ok=True)
+    with state.open("a") as stream:
+        stream.write(json.dumps({"code": code, **asdict(outcome)}) + "\n")
+
+
+def passed_before(state: Path, code: str) -> dict[tuple[str, str], Outcome]:
+    """Cases that the state file holds as passed with the same code; a line cut by an interruption is left out."""
+    found = {}
+    for line in state.read_text().splitlines() if state.exists() else ():
+        try:
+            data = json.loads(line)
+        except json.JSONDecodeError:
+            continue
+        if data.pop("code") == code and (outcome := Outcome(**data)).passed:
+            found[outcome.case, outcome.io_type] = outcome
+    return found
 
 
 def _difference(outcome: Outcome) -> str:
@@ -221,9 +260,10 @@ def _difference(outcome: Outcome) -> str:
     return f"{outcome.different} of {outcome.codes} codes differ from the C++{near}"
 
 
-def write_report(outcomes: Sequence[Outcome], seconds: float, folder: Path) -> None:
+def write_report(outcomes: Sequence[Outcome], folder: Path) -> None:
     """Write the JSON and the page."""
     folder.mkdir(parents=True, exist_ok=True)
+    seconds = sum(outcome.seconds for outcome in outcomes)
     passed = sum(outcome.passed for outcome in outcomes)
     data = {
         "cases": len(outcomes),

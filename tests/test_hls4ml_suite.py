@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.hls4ml_cases import IO_TYPES, Case, cases
-from benchmarks.hls4ml_suite import Outcome, run_case, write_report
+from benchmarks.hls4ml_suite import Outcome, passed_before, remember, run_case, write_report
 
 ALL = {case.ident: case for case in cases()}
 CHOSEN = (
@@ -57,10 +57,24 @@ def test_report_counts_what_failed(tmp_path: Path) -> None:
         Outcome(case, "io_parallel", failure="ConfigError: no"),
     ]
     assert [outcome.passed for outcome in outcomes] == [True, False, False, False]
-    write_report(outcomes, 1.0, tmp_path)
+    write_report(outcomes, tmp_path)
     page = (tmp_path / "hls4ml-suite.md").read_text()
     assert "1 of 4 cases pass" in page
     assert "1 of 4 codes differ from the C++" in page and "9 from Keras" in page and "ConfigError: no" in page
+
+
+def test_only_what_passed_with_the_same_code_is_left_out(tmp_path: Path) -> None:
+    state = tmp_path / "new" / "state.jsonl"
+    good = Outcome("a", "io_stream", codes=4, close=True)
+    for code, outcome in [
+        ("now", good),
+        ("before", Outcome("b", "io_stream", codes=4, close=True)),
+        ("now", Outcome("c", "io_stream", codes=4, different=1, close=True)),
+    ]:
+        remember(state, code, outcome)
+    with state.open("a") as stream:
+        stream.write('{"code": "now", "case": "cut')
+    assert passed_before(state, "now") == {("a", "io_stream"): good}
 
 
 def test_cases_are_reproducible() -> None:
