@@ -113,6 +113,23 @@ def test_depthwise_reuse_factors_give_whole_multipliers() -> None:
     assert 108 in legal_depthwise_reuse_factors(9, 12)
 
 
+def test_a_node_has_the_reuse_factors_of_its_layer(net: tf.keras.Model, tmp_path: Path) -> None:
+    from hwflow.frontends.lower import lower
+    from hwflow.ops.registry import op, op_for_hls4ml
+
+    model = converted(net, tmp_path)
+    graph = lower(model, "net")
+    layers = {layer.name: layer for layer in model.get_layers()}
+    nodes = graph.by_name()
+    factors = {
+        node.name: op(node.op).reuse_factors(node, [nodes[name] for name in node.inputs]) for node in graph
+    }
+    for name, found in factors.items():
+        spec = op_for_hls4ml(layers[name].class_name)
+        assert spec is not None and found == spec.legal_reuse(layers[name])
+    assert {name for name, found in factors.items() if found} >= {"conv", "depthwise"}
+
+
 def test_long_list_of_legal_factors_is_shortened_around_the_value() -> None:
     text = show_legal(list(range(1, 200)), 100)
     assert text.startswith("… 85,") and text.endswith("114 …")

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hwflow.emit.design import build_design
 from hwflow.errors import InternalError, UserError
 from hwflow.ir.graph import QuantGraph, QuantParam
 from hwflow.ir.serialize import graph_hash, graph_to_dict, load_graph, save_graph
@@ -43,6 +44,14 @@ def test_files_read_back_identically(graph: QuantGraph, tmp_path: Path) -> None:
     texts = (tmp_path / "quantgraph.json").read_bytes()
     save_graph(loaded, tmp_path / "again")
     assert (tmp_path / "again" / "quantgraph.json").read_bytes() == texts
+
+
+def test_an_operation_of_another_version_is_the_users_error(tmp_path: Path) -> None:
+    save_graph(tiny_mobilefacenet(), tmp_path)
+    path = tmp_path / "quantgraph.json"
+    path.write_text(path.read_text().replace('"op": "merge"', '"op": "add"'))
+    with pytest.raises(UserError, match=r"no operation 'add'[^$]*another version"):
+        build_design(load_graph(tmp_path))
 
 
 def test_hash_covers_parameters_and_structure() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from hwflow.errors import InternalError
+from hwflow.errors import UserError, did_you_mean
 from hwflow.ops.activation import ActivationOp
 from hwflow.ops.affine import AffineOp
 from hwflow.ops.base import OpSpec
@@ -57,13 +57,16 @@ def op(name: str) -> OpSpec:
 
     Raises
     ------
-    InternalError
-        When no such operation is registered.
+    UserError
+        When there is none: names come with networks, and one that another version converted may hold others.
     """
     try:
         return ops()[name]
     except KeyError:
-        raise InternalError(f"no operation {name!r} is registered") from None
+        raise UserError(
+            f"this hwflow has no operation {name!r}, which the network holds; {did_you_mean(name, ops())}",
+            "another version of hwflow converted the network; run its design again with --fresh",
+        ) from None
 
 
 def op_for_hls4ml(class_name: str) -> OpSpec | None:

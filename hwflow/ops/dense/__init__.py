@@ -53,6 +53,9 @@ class DenseOp(OpSpec):
     def legal_reuse(self, layer: Any) -> list[int]:
         return legal_reuse_factors(layer.get_attr("n_in"), layer.get_attr("n_out"))
 
+    def reuse_factors(self, node: QuantNode, inputs: Sequence[QuantNode]) -> list[int]:
+        return legal_reuse_factors(*node.params["weight"].codes.shape)
+
     def lower(self, layer: Any, name: str, inputs: Sequence[QuantNode]) -> QuantNode:
         shape = output_shape(layer)
         n_in = int(layer.get_attr("n_in"))
