@@ -235,8 +235,6 @@ class OpSpec(ABC):
         Number of input tensors, -1 where it varies.
     registers_input : bool
         Whether its modules work on each beat combinationally and store the result at once.
-    parallel : bool
-        Whether hls4ml's ``ParallelizationFactor`` holds for its layers.
     keras : mapping of str to callable
         Check of each Keras layer class that becomes this operation (see :data:`hwflow.ops.frontend.KerasCheck`).
     """
@@ -246,7 +244,6 @@ class OpSpec(ABC):
     modules: ClassVar[tuple[str, ...]] = ()
     arity: ClassVar[int] = 1
     registers_input: ClassVar[bool] = False
-    parallel: ClassVar[bool] = False
     keras: ClassVar[Mapping[str, KerasCheck]] = {}
 
     @abstractmethod
@@ -423,16 +420,14 @@ def dense_folding(n_in: int, n_out: int, reuse: int) -> tuple[int, int]:
     """(PE, SIMD) of a matrix-vector unit under hls4ml's reuse factor.
 
     A reuse factor up to ``n_in`` divides the inputs (all outputs at once); a larger one is a multiple of
-    ``n_in`` (one input a cycle) and divides the outputs. A divisor of such a factor, which a parallelization
-    factor leaves (:func:`hwflow.ops.reuse.pixel_cycles`), divides the inputs as far as it can, then the outputs.
+    ``n_in`` (one input a cycle) and divides the outputs.
 
     Examples
     --------
-    >>> dense_folding(64, 128, 16), dense_folding(64, 128, 256), dense_folding(27, 10, 90)
-    ((128, 4), (32, 1), (1, 3))
+    >>> dense_folding(64, 128, 16), dense_folding(64, 128, 256)
+    ((128, 4), (32, 1))
     """
-    input_folds = gcd(reuse, n_in)
-    return n_out * input_folds // reuse, n_in // input_folds
+    return (n_out, n_in // reuse) if reuse <= n_in else (n_out * n_in // reuse, 1)
 
 
 def depthwise_folding(kernel: int, channels: int, reuse: int) -> tuple[int, int]:

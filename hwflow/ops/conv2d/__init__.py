@@ -31,14 +31,7 @@ from hwflow.ops.distributed import (
 )
 from hwflow.ops.frontend import KerasCheck, LayerTypes
 from hwflow.ops.keras import check_geometry, check_weights
-from hwflow.ops.lowering import (
-    bias_or_zero,
-    output_shape,
-    parallel_attrs,
-    parameter,
-    result_cast,
-    reuse_factor,
-)
+from hwflow.ops.lowering import bias_or_zero, output_shape, parameter, result_cast, reuse_factor
 from hwflow.ops.matvec import (
     MATVEC_MODULES,
     accumulator,
@@ -51,7 +44,7 @@ from hwflow.ops.matvec import (
     weighted_types,
     windows,
 )
-from hwflow.ops.reuse import legal_reuse_factors, pixel_cycles
+from hwflow.ops.reuse import legal_reuse_factors
 
 # Attributes of the window here and in hls4ml; what a 1-D layer, whose frame is one row, has in their place.
 _WINDOW_ATTRS = {
@@ -102,7 +95,6 @@ class Conv2dOp(OpSpec):
     name: ClassVar[str] = "conv2d"
     hls4ml_classes: ClassVar[tuple[str, ...]] = ("Conv1D", "Conv2D", "PointwiseConv1D", "PointwiseConv2D")
     modules: ClassVar[tuple[str, ...]] = ("hwf_conv2d", *MATVEC_MODULES)
-    parallel: ClassVar[bool] = True
 
     keras: ClassVar[Mapping[str, KerasCheck]] = {
         **dict.fromkeys(("Conv1D", "QConv1D", "Conv2D", "QConv2D", "QConv2DBatchnorm"), _check_conv),
@@ -125,7 +117,7 @@ class Conv2dOp(OpSpec):
         shape = output_shape(layer)
         kernel = (attrs["kernel_h"], attrs["kernel_w"], inputs[0].channels, shape[-1])
         params = {"weight": parameter(layer, "weight", kernel), "bias": bias_or_zero(layer, shape[-1])}
-        attrs_all = {**attrs, **strategy_attrs(layer), **parallel_attrs(layer)}
+        attrs_all = {**attrs, **strategy_attrs(layer)}
         return QuantNode(
             name,
             self.name,
@@ -163,13 +155,13 @@ class Conv2dOp(OpSpec):
         if is_distributed(node):
             return distributed_folding(node, self._matrix(node), inputs[0].channels)
         n_in, n_out = self._matrix(node).shape
-        pe, simd = dense_folding(n_in, n_out, pixel_cycles(node))
+        pe, simd = dense_folding(n_in, n_out, node.reuse_factor)
         window = Window.of(node)
         straight = window.is_pixel and pe == n_out
         return Folding(
             in_lanes=(node.params["weight"].codes.shape[2] if self._parallel(node) else simd,),
             out_lanes=lanes_for(pe, n_in // simd),
-            cycles=pixel_cycles(node),
+            cycles=node.reuse_factor,
             pe=pe,
             simd=simd,
             multipliers=pe * simd,
@@ -189,7 +181,7 @@ class Conv2dOp(OpSpec):
         if is_distributed(node):
             return window_of(node) is not None
         n_in, n_out = self._matrix(node).shape
-        return node.params["weight"].codes.shape[2] % dense_folding(n_in, n_out, pixel_cycles(node))[1] != 0
+        return node.params["weight"].codes.shape[2] % dense_folding(n_in, n_out, node.reuse_factor)[1] != 0
 
     def instance(
         self,
@@ -234,8 +226,7 @@ def check_parallel(node: QuantNode, parallel: bool) -> list[str]:
     """Whether a layer that reads whole windows can: its kernel must not be wider than the frame."""
     if parallel and int(node.attrs["kernel_w"]) > int(node.attrs["in_w"]):
         return [
-            f"layer {node.name!r}: {pixel_cycles(node)} cycles an output pixel read several pixels a cycle, which a "
-            "kernel wider than its frame does not allow; choose a reuse factor of at least the kernel's size, "
-            "without a parallelization factor"
+            f"layer {node.name!r}: ReuseFactor {node.reuse_factor} reads several pixels a cycle, which a "
+            "kernel wider than its frame does not allow; choose a reuse factor of at least the kernel's size"
         ]
     return []

@@ -32,14 +32,7 @@ from hwflow.ops.distributed import (
 )
 from hwflow.ops.frontend import KerasCheck, LayerTypes
 from hwflow.ops.keras import check_geometry, check_weights
-from hwflow.ops.lowering import (
-    bias_or_zero,
-    output_shape,
-    parallel_attrs,
-    parameter,
-    result_cast,
-    reuse_factor,
-)
+from hwflow.ops.lowering import bias_or_zero, output_shape, parameter, result_cast, reuse_factor
 from hwflow.ops.matvec import (
     MATVEC_MODULES,
     accumulator,
@@ -51,7 +44,7 @@ from hwflow.ops.matvec import (
     weighted_types,
     windows,
 )
-from hwflow.ops.reuse import legal_depthwise_reuse_factors, pixel_cycles
+from hwflow.ops.reuse import legal_depthwise_reuse_factors
 
 
 def _check_depthwise(layer: Any, has_precision: bool) -> Iterator[tuple[str, str]]:
@@ -70,7 +63,6 @@ class DepthwiseConv2dOp(OpSpec):
     name: ClassVar[str] = "depthwise_conv2d"
     hls4ml_classes: ClassVar[tuple[str, ...]] = ("DepthwiseConv1D", "DepthwiseConv2D")
     modules: ClassVar[tuple[str, ...]] = ("hwf_depthwise_conv2d", *MATVEC_MODULES)
-    parallel: ClassVar[bool] = True
 
     keras: ClassVar[Mapping[str, KerasCheck]] = dict.fromkeys(
         ("DepthwiseConv1D", "DepthwiseConv2D", "QDepthwiseConv2D", "QDepthwiseConv2DBatchnorm"),
@@ -91,7 +83,7 @@ class DepthwiseConv2dOp(OpSpec):
         shape = output_shape(layer)
         kernel = (attrs["kernel_h"], attrs["kernel_w"], shape[-1])
         params = {"weight": parameter(layer, "weight", kernel), "bias": bias_or_zero(layer, shape[-1])}
-        attrs_all = {**attrs, **strategy_attrs(layer), **parallel_attrs(layer)}
+        attrs_all = {**attrs, **strategy_attrs(layer)}
         return QuantNode(
             name,
             self.name,
@@ -134,12 +126,12 @@ class DepthwiseConv2dOp(OpSpec):
         if is_distributed(node):
             return distributed_folding(node, self._spread(node, inputs[0].channels), inputs[0].channels)
         kernel, channels = len(self._matrix(node)), inputs[0].channels
-        lanes_in, simd = depthwise_folding(kernel, channels, pixel_cycles(node))
+        lanes_in, simd = depthwise_folding(kernel, channels, node.reuse_factor)
         pe = lanes_in * (node.channels // channels)
         return Folding(
             in_lanes=(lanes_in if simd == 1 else channels,),
             out_lanes=lanes_for(pe, kernel // simd),
-            cycles=pixel_cycles(node),
+            cycles=node.reuse_factor,
             pe=pe,
             simd=simd,
             multipliers=pe * simd,
@@ -152,7 +144,7 @@ class DepthwiseConv2dOp(OpSpec):
         return None if is_beatwise(node) else (Window.of(node).access(),)
 
     def check(self, node: QuantNode, inputs: Sequence[QuantNode]) -> list[str]:
-        simd = depthwise_folding(len(self._matrix(node)), inputs[0].channels, pixel_cycles(node))[1]
+        simd = depthwise_folding(len(self._matrix(node)), inputs[0].channels, node.reuse_factor)[1]
         return check_parallel(node, window_of(node) is not None if is_distributed(node) else simd > 1)
 
     def instance(
