@@ -361,6 +361,12 @@ def table_of(graph: QuantGraph) -> LayerTable:
     return table
 
 
+def macs(node: QuantNode) -> int:
+    """Multiply-accumulates a frame: every weight once an output pixel (biases and slopes do not count)."""
+    weight = node.params.get("weight")
+    return 0 if weight is None else int(weight.codes.size) * node.pixels
+
+
 def _elements(node: QuantNode) -> int:
     return node.pixels * node.channels
 
@@ -383,7 +389,7 @@ def _work(node: QuantNode, inputs: int) -> LayerWork | None:
     bias = node.params.get("bias")
     return LayerWork(
         kind,
-        weight.codes.size * node.pixels,
+        macs(node),
         _elements(node),
         weight.codes.size,
         0 if bias is None else bias.codes.size,

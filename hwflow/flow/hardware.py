@@ -115,8 +115,9 @@ def the_graph(context: Context) -> QuantGraph:
 
 def layer_records(design: Design) -> list[LayerRecord]:
     """Rows of the per-layer table."""
-    from hwflow.emit.complexity import macs, weight_bits
+    from hwflow.cost.complexity import complexity
 
+    found = complexity(design.graph).nodes
     rows = []
     for node in design.graph:
         fold = design.plan.folding[node.name]
@@ -127,9 +128,9 @@ def layer_records(design: Design) -> list[LayerRecord]:
                 op=node.op,
                 shape=list(node.shape),
                 output_type=str(node.type),
-                weight_bits=weight_bits(node),
-                params=sum(param.codes.size for param in node.params.values()),
-                macs=macs(node),
+                weight_bits=found[node.name].bits_a_weight,
+                params=found[node.name].params,
+                macs=found[node.name].macs,
                 reuse_factor=node.reuse_factor if fold.pe else None,
                 pe=fold.pe or None,
                 simd=fold.simd or None,
@@ -144,18 +145,13 @@ def layer_records(design: Design) -> list[LayerRecord]:
 
 
 def _static_metrics(config: DesignConfig, design: Design, layers: list[LayerRecord]) -> Iterable[Metric]:
-    source = f"{GRAPH}/layers.json"
-    nodes = list(design.graph)
-    bits = sum(param.codes.size * param.type.width for node in nodes for param in node.params.values())
-    bops = 0
-    types = design.graph.by_name()
-    for node, row in zip(nodes, layers, strict=True):
-        if row.weight_bits:
-            bops += row.macs * row.weight_bits * types[node.inputs[0]].type.width
+    from hwflow.cost.complexity import complexity
+
+    source, figures = f"{GRAPH}/layers.json", complexity(design.graph).figures()
     bound = design.plan.ii_bound
-    yield _metric("model.macs", sum(row.macs for row in layers), "1", "estimated", source)
-    yield _metric("model.bops", bops, "1", "estimated", source)
-    yield _metric("model.weight_bits", bits, "bit", "estimated", f"{GRAPH}/quantgraph.json")
+    yield _metric("model.macs", figures["macs"], "1", "estimated", source)
+    yield _metric("model.bops", figures["bops"], "1", "estimated", source)
+    yield _metric("model.weight_bits", figures["weight_bits"], "bit", "estimated", f"{GRAPH}/quantgraph.json")
     yield _metric("rtl.multipliers", sum(row.multipliers or 0 for row in layers), "1", "estimated", source)
     yield _metric("rtl.ii_bound_cycles", bound, "cycles", "estimated", source)
     yield _metric("rtl.fps_bound", 1e9 / (bound * config.ClockPeriod), "1/s", "estimated", source)
@@ -536,7 +532,7 @@ def _verify(context: Context) -> None:
     write_records(context.run_dir / "verify.json", rungs)
 
 
-_CONVERSION = ("frontends", "ops", "emit", "numerics", "ir", "backend")
+_CONVERSION = ("frontends", "ops", "emit", "numerics", "ir", "backend", "cost/complexity")
 _HLS4ML = ("tensorflow", "qkeras", "hls4ml")
 
 STEPS: tuple[Step, ...] = (
