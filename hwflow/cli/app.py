@@ -11,7 +11,7 @@ import typer
 
 import hwflow
 from hwflow import log
-from hwflow.cli import check, doctor, emit_mcu, estimate, fuzz, models, report, run, synth, verify
+from hwflow.cli import check, compare, doctor, emit_mcu, estimate, fuzz, models, report, run, synth, verify
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -26,6 +26,7 @@ app.command("verify")(verify.verify)
 app.command("report")(report.report)
 app.command("estimate")(estimate.estimate)
 app.command("synth")(synth.synth)
+app.command("compare")(compare.compare)
 app.command("emit-mcu")(emit_mcu.emit_mcu)
 app.command("check")(check.check)
 app.command("fuzz")(fuzz.fuzz)
