@@ -138,12 +138,17 @@ def _h5_config(path: Path) -> Any:
 
 
 def _custom_objects() -> dict[str, Any]:
-    """Classes of QKeras, by name."""
+    """Classes of QKeras and the quantizer of number formats, by name."""
     from qkeras.utils import _add_supported_quantized_objects
+
+    from hwflow.formats.keras import FormatQuantizer
 
     objects: dict[str, Any] = {}
     _add_supported_quantized_objects(objects)
     objects["QActivation"] = _activation_reader()
+    objects |= dict.fromkeys(
+        (FormatQuantizer.__name__, f"hwflow>{FormatQuantizer.__name__}"), FormatQuantizer
+    )
     return objects
 
 
@@ -178,7 +183,7 @@ def _refuse_code(config: Any, path: Path) -> None:
     for entry in _objects(config):
         kind = entry["class_name"]
         package = str(entry.get("module") or "keras").partition(".")[0]
-        if kind not in known or package not in ("keras", "tensorflow", "tf_keras", "qkeras"):
+        if kind not in known or package not in ("keras", "tensorflow", "tf_keras", "qkeras", "hwflow"):
             inner = entry.get("config")
             name = inner.get("name") if isinstance(inner, dict) else None
             where = f" (layer {name!r})" if name else ""
