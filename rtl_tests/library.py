@@ -24,6 +24,7 @@ MODULES = (
     "hwf_fifo",
     "hwf_dwc",
     "hwf_fork",
+    "hwf_uart",
     "hwf_window",
     "hwf_window_parallel",
     "hwf_cast",
@@ -60,6 +61,19 @@ def dwc(lane: int, lanes_in: int, lanes_out: int, rng: Random) -> Unit:
         {"s_axis": beats(lanes_in)}, {"m_axis": beats(lanes_out)},
         {"m_axis": {"lanes": lanes_out, "width": lane, "signed": False, "frac": 0, "beats_per_frame": lanes_in}},
         claims={"ii": max(lanes_in, lanes_out)},
+    )  # fmt: skip
+
+
+def uart(divider: int, rng: Random) -> Unit:
+    """Bytes come back over a line from the sender to the receiver."""
+    label, beats = f"uart_{divider}", [0, 255, *(rng.getrandbits(8) for _ in range(10))]
+    streams = [f".{p}_{s}({label}_{p}_{s})" for p in ("s_axis", "m_axis") for s in ("tdata", "tvalid", "tready")]
+    line = [".clk_i", ".rst_ni", f".rxd_i({label}_line)", f".txd_o({label}_line)"]
+    line += [f".overrun_o({label}_unused[0])", f".break_o({label}_unused[1])"]
+    return Unit(
+        label, "hwf_uart", {"Divider": divider}, (Port("s_axis", 8),), (Port("m_axis", 8),),
+        {"s_axis": beats}, {"m_axis": beats}, {"m_axis": _raw(8)}, claims={"ii": 10 * divider + 1},
+        connections=", ".join([*line, *streams]), glue=f"  logic {label}_line;\n  logic [1:0] {label}_unused;",
     )  # fmt: skip
 
 
@@ -292,6 +306,7 @@ def units(seed: int) -> list[Unit]:
         dwc(5, 3, 3, rng), dwc(5, 1, 4, rng), dwc(5, 6, 2, rng), dwc(5, 4, 6, rng), dwc(5, 3, 2, rng),
         dwc(1, 8, 1, rng),
         fork(2, rng), fork(3, rng),
+        uart(4, rng), uart(13, rng),
         window("same3", same3, 2, rng),
         window("replays", same3, 2, rng, replays=3),
         window("depthwise", same3, 3, rng, replays=0),

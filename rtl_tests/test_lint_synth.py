@@ -25,9 +25,10 @@ MODULES = {
     "hwf_fifo": ("hwf_fifo",),
     "hwf_dwc": ("hwf_dwc",),
     "hwf_fork": ("hwf_fork",),
+    "hwf_uart": ("hwf_uart",),
     "hwf_window": ("hwf_window",),
     "hwf_window_parallel": ("hwf_window_parallel",),
-    "hwf_mvu": ("hwf_rom", "hwf_mvu", "hwf_cast"),
+    "hwf_mvu": ("hwf_rom", "hwf_table", "hwf_mvu", "hwf_cast"),
 }
 TARGETS = {"ecp5": "synth_ecp5", "xc7": "synth_xilinx -family xc7"}
 #: Stands for the modules of adder graphs, which have no file.

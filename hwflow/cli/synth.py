@@ -15,9 +15,11 @@ import typer
 from hwflow.cli.common import JsonFlag, echo, emit_json, guarded, table
 from hwflow.cli.converted import SourceArgument, converted
 from hwflow.cli.run import TrustFlag, show_progress
+from hwflow.errors import UserError
 
 if TYPE_CHECKING:
     from hwflow.synth.modules import DesignResult, ModuleResult
+    from hwflow.synth.route import Routed
     from hwflow.tools.targets import Resources
 
 FOLDER = "synth"
@@ -29,6 +31,19 @@ def synth(
     target: Annotated[
         str, typer.Option("--target", metavar="FAMILY", help="xc7, xcup, ecp5, ice40, gowin or nexus.")
     ] = "xc7",
+    route: Annotated[
+        bool, typer.Option("--route", help="Also place and route the whole design, behind a serial shell.")
+    ] = False,
+    bitstream: Annotated[
+        bool, typer.Option("--bitstream", help="Route for --board and pack its bitstream.")
+    ] = False,
+    board: Annotated[
+        str, typer.Option("--board", metavar="BOARD", help="Board of --bitstream.")
+    ] = "ulx3s-85f",
+    clock: Annotated[
+        float, typer.Option("--clock", min=1, help="Frequency that place and route aims at, MHz.")
+    ] = 100.0,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the placer.")] = 1,
     jobs: Annotated[
         int | None, typer.Option("--jobs", min=1, help="Syntheses at the same time.  [default: all cores]")
     ] = None,
@@ -39,13 +54,20 @@ def synth(
 
     Equal modules are synthesized once, and unchanged ones not again. Shows look-up tables, flip-flops,
     multipliers and block memories by layer and in all, and which known parts of the family hold them.
+    With --route or --bitstream the whole design is also synthesized flat, placed and routed with nextpnr.
     """
     from hwflow.cost.parts import fits, parts
     from hwflow.emit.design import build_design
+    from hwflow.synth.board import find_board
     from hwflow.synth.modules import synthesize_design
     from hwflow.tools import targets
 
     family = targets.target(target)
+    on = find_board(board) if bitstream else None
+    if on and on.target != target:
+        raise UserError(
+            f"the board {board} has {on.family.title}, not {family.title}", f"add --target {on.target}"
+        )
     run, graph = converted(source, trust=trust)
     design = build_design(graph)
     with ExitStack() as stack:
@@ -61,6 +83,12 @@ def synth(
             jobs=jobs or len(os.sched_getaffinity(0)),
             track=track,
         )
+    routed = None
+    if route or on:
+        from hwflow.synth.route import route_design
+
+        place = run / FOLDER / (board if on else target)
+        routed = route_design(design, family, place, clock_mhz=clock, board=on, seed=seed)
     held = {part.part: fits(part, result.total) for part in parts().values() if part.target == target}
     record = {
         "target": target,
@@ -69,6 +97,7 @@ def synth(
         "layers": {name: asdict(found) for name, found in result.layers.items()},
         "parts": held,
         "seconds": result.seconds,
+        "routed": routed and {**asdict(routed), "bitstream": routed.bitstream and str(routed.bitstream)},
     }
     path = run / FOLDER / f"{target}.json"
     path.parent.mkdir(exist_ok=True)
@@ -77,6 +106,8 @@ def synth(
         emit_json(record)
         return
     _show(result, held)
+    if routed:
+        _show_routed(routed, board)
     echo(f"{family.title}; record: {path}")
 
 
@@ -91,3 +122,13 @@ def _show(result: DesignResult, held: dict[str, bool | None]) -> None:
     words = {True: "fits", False: "too small", None: "not known: figures of the part are missing"}
     for name, verdict in held.items():
         echo(f"{name}: {words[verdict]}")
+
+
+def _show_routed(routed: Routed, board: str) -> None:
+    echo(f"routed with its serial shell: {routed.fmax_mhz:.1f} MHz")
+    if routed.bitstream:
+        n_in, n_out = routed.frame_bytes
+        echo(
+            f"bitstream for {board}: {routed.bitstream}; a frame is {n_in:,} bytes to the board and {n_out:,} back, "
+            f"{routed.baud:,} baud, 8N1"
+        )
