@@ -11,13 +11,13 @@ keeps at least this rate without a throttle, and cannot deadlock.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hwflow.ir.graph import QuantGraph, QuantNode
-from hwflow.ops.base import Access, Folding
+from hwflow.ops.base import Access, Folding, Window, pixel_lanes
 from hwflow.ops.registry import op
 
 Times = NDArray[np.float64]
@@ -80,11 +80,8 @@ def schedule(graph: QuantGraph) -> Schedule:
     -------
     Schedule
     """
-    nodes = graph.by_name()
     folding = fold(graph)
-    cycles = {
-        node.name: _busy(node, [nodes[name] for name in node.inputs], folding[node.name]) for node in graph
-    }
+    cycles = busy(graph, folding)
     bottleneck = max(cycles, key=lambda name: cycles[name])
     period = cycles[bottleneck] * _PERIOD_SLACK
 
@@ -115,6 +112,10 @@ def _buffers(
         sources = [nodes[name] for name in node.inputs]
         arrivals = [_delayed(times[name], edge_latency) for name in node.inputs]
         # Values wait in the wider beats, so that a reader that takes turns finds them at its own pace.
+        gap = 0
+        if fold_.skip:
+            lanes = pixel_lanes(sources[0].channels, folding[sources[0].name].out_lanes)
+            arrivals, sources, gap = _skipped(fold_.skip, arrivals[0], sources[0], lanes, fold_.in_lanes[0])
         beats = [
             -(-source.channels // max(folding[source.name].out_lanes, lanes))
             for source, lanes in zip(sources, fold_.in_lanes, strict=True)
@@ -128,6 +129,8 @@ def _buffers(
                     _join_depth(arrival, times[node.name], beats[position]) if len(arrivals) > 1 else 0
                 )
             continue
+        if fold_.skip:
+            accesses = (fold_.skip.reduced().access(),)
         if fold_.banked:
             accesses = (fold_.banked.banked_access(),)
         times[node.name], held = _computed(node, fold_, paces[node.name], accesses, arrivals, sources)
@@ -137,17 +140,17 @@ def _buffers(
             fifo[node.name, 0] = max(beyond * beats[0], MIN_FIFO) if beyond > 0 else 0
         elif fold_.buffered:
             pixels[node.name] = max(held[0], accesses[0].capacity + 1)
-            fifo[node.name, 0] = 0
+            fifo[node.name, 0] = gap
         else:
             for position, count in enumerate(held):
-                fifo[node.name, position] = count * beats[position] if len(held) > 1 else MIN_FIFO
+                fifo[node.name, position] = count * beats[position] if len(held) > 1 else max(gap, MIN_FIFO)
     return pixels, fifo
 
 
 def fold(graph: QuantGraph) -> dict[str, Folding]:
     """Folding of every node, in graph order: the reuse factors set the pace, the other layers follow it."""
     nodes = graph.by_name()
-    pace = max(_own_pace(node, [nodes[name] for name in node.inputs]) for node in graph)
+    pace = max(own_pace(node, [nodes[name] for name in node.inputs]) for node in graph)
     folding: dict[str, Folding] = {}
     for node in graph:
         lanes = [folding[name].out_lanes for name in node.inputs]
@@ -156,7 +159,15 @@ def fold(graph: QuantGraph) -> dict[str, Folding]:
     return folding
 
 
-def _own_pace(node: QuantNode, sources: list[QuantNode]) -> int:
+def busy(graph: QuantGraph, folding: Mapping[str, Folding]) -> dict[str, int]:
+    """Cycles each node works a frame; the largest is the bound of the initiation interval."""
+    nodes = graph.by_name()
+    return {
+        node.name: _busy(node, [nodes[name] for name in node.inputs], folding[node.name]) for node in graph
+    }
+
+
+def own_pace(node: QuantNode, sources: list[QuantNode]) -> int:
     """Cycles a frame takes in an input or in a matrix-vector unit, whatever the lanes around it; else 0."""
     folding = op(node.op).folding(node, sources, [1] * len(sources))
     return _busy(node, sources, folding) if folding.pe or not sources else 0
@@ -165,7 +176,7 @@ def _own_pace(node: QuantNode, sources: list[QuantNode]) -> int:
 def _busy(node: QuantNode, sources: list[QuantNode], folding: Folding) -> int:
     """Cycles a node works a frame: computing, or taking in what it reads where a stride skips most of that."""
     reading = [
-        source.pixels * source.channels // lanes
+        (int(folding.skip.read_pixels().sum()) if folding.skip else source.pixels) * source.channels // lanes
         for source, lanes in zip(sources, folding.in_lanes, strict=True)
     ]
     return max(node.pixels * folding.cycles, *reading, 0)
@@ -179,6 +190,8 @@ def _paces(graph: QuantGraph, folding: Mapping[str, Folding]) -> dict[str, float
         pace = float(folding[node.name].cycles)
         for name, position in readers[node.name]:
             reader, fold_ = nodes[name], folding[name]
+            if fold_.skip:  # what waits for it does so in beats of this node
+                continue
             pace = max(pace, node.channels / fold_.in_lanes[position])
             if len(reader.inputs) == 1 and not fold_.buffered:
                 pace = max(pace, paces[name] * reader.pixels / node.pixels)
@@ -234,6 +247,20 @@ def _computed(
         base = np.append(first, first[0] + _FRAMES * source.pixels)[finished]
         held.append(int((np.arange(arrival.first.size) - base).max()) + 2)
     return out, held
+
+
+def _skipped(
+    window: Window, arrival: _Pixels, source: QuantNode, lanes: int, lanes_in: int
+) -> tuple[list[_Pixels], list[QuantNode], int]:
+    """What is left of an input without unread pixels: when the node takes it, its frame, beats that wait for it."""
+    kept = np.flatnonzero(window.read_pixels())
+    numbers = (kept[None, :] + np.arange(_FRAMES)[:, None] * source.pixels).ravel()
+    left = _Pixels(arrival.first[numbers], arrival.last[numbers])
+    cycles = source.channels / lanes_in
+    taken = _paced(_Pixels(left.first, np.maximum(left.last, left.first + cycles)), cycles)
+    reduced = window.reduced()
+    frame = replace(source, shape=(reduced.in_h, reduced.in_w, source.channels))
+    return [taken], [frame], _join_depth(left, taken, source.channels // lanes)
 
 
 def _join(arrivals: list[_Pixels], latency: int) -> _Pixels:
