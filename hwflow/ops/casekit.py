@@ -3,14 +3,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from hwflow.formats import parse
 from hwflow.ir.graph import QuantGraph, QuantNode, QuantParam
-from hwflow.numerics.codes import cast_values
+from hwflow.numerics.codes import cast_values, to_codes
 from hwflow.numerics.fixed import Cast, Codes, FixedType, Overflow, Rounding
 from hwflow.ops.base import Case
 from hwflow.ops.distributed import STRATEGY
@@ -229,6 +231,19 @@ def distributed(case: Case) -> Case:
     """A case of a layer with weights, by an adder graph."""
     attrs = {**case.node.attrs, "strategy": STRATEGY}
     return Case(f"distributed-{case.name}", replace(case.node, attrs=attrs, reuse_factor=1), case.inputs)
+
+
+def stored_as(case: Case, text: str, style: str = "auto") -> Case:
+    """A case of a layer whose weights are normally distributed values of a format, stored as such."""
+    shape = case.node.params["weight"].codes.shape
+    values = np.random.default_rng(6).normal(0, 0.5, shape)
+    found = parse(text).fit(values)
+    values = found.quantize(values)
+    weight = QuantParam(to_codes(values, found.grid_of(values)), found.grid_of(values))
+    attrs = {**case.node.attrs, "weight_format": str(found), "mult_style": style}
+    node = replace(case.node, attrs=attrs, params={**case.node.params, "weight": weight})
+    name = re.sub(r"\W+", "_", f"{text}-{style}-{case.name}")
+    return Case(name, node, case.inputs)
 
 
 def case_graph(case: Case) -> QuantGraph:

@@ -3,20 +3,23 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from hwflow.errors import UserError
+from hwflow.formats import Format, parse
 from hwflow.ir.graph import QuantNode, QuantParam
 from hwflow.numerics.fixed import Cast, Codes, FixedType
 from hwflow.ops.base import Folding, Interval, Memory, Window, cast_parameters, grid_parameters
 from hwflow.ops.frontend import LayerTypes
-from hwflow.ops.weightcode import LUT_BITS, Multiplication, choose, encode
+from hwflow.ops.weightcode import LUT_BITS, Multiplication, choose, encode, shifted
 
 #: Library modules behind every layer with a matrix-vector unit.
-MATVEC_MODULES = ("hwf_window", "hwf_window_parallel", "hwf_rom", "hwf_mvu", "hwf_cast")
+MATVEC_MODULES = ("hwf_window", "hwf_window_parallel", "hwf_rom", "hwf_table", "hwf_mvu", "hwf_cast")
 
 _FLOAT32_EXACT = 1 << 24
 _FLOAT64_EXACT = 1 << 53
@@ -234,16 +237,39 @@ def sum_type(
 def multiplication(
     node: QuantNode, source: QuantNode, pe: int, simd: int, *, depthwise: bool = False
 ) -> Multiplication:
-    """How the unit of a layer multiplies, by its attributes ``mult_style`` and ``lut_bits``."""
-    return choose(
-        node.params["weight"].codes.reshape(-1, node.channels),
-        pe,
-        simd,
-        source.type,
-        style=str(node.attrs.get("mult_style", "auto")),
-        lut_bits=int(node.attrs.get("lut_bits", LUT_BITS)),
-        depthwise=depthwise,
-    )
+    """How the unit of a layer multiplies, by its attributes.
+
+    ``mult_style`` and ``lut_bits`` choose multipliers, ``weight_format`` how weights are stored, and ``bipolar`` is the
+    magnitude of activations that have no other (see :func:`choose`).
+    """
+    weight = node.params["weight"]
+    try:
+        return choose(
+            weight.codes.reshape(-1, node.channels),
+            pe,
+            simd,
+            source.type,
+            style=str(node.attrs.get("mult_style", "auto")),
+            lut_bits=int(node.attrs.get("lut_bits", LUT_BITS)),
+            depthwise=depthwise,
+            bipolar=int(node.attrs.get("bipolar", 0)),
+            stored=_stored(str(node.attrs.get("weight_format", ""))),
+            frac=weight.type.frac,
+        )
+    except UserError as error:
+        raise UserError(f"layer {node.name!r}: {error.message}", error.remedy) from error
+
+
+@lru_cache(maxsize=64)
+def _stored(text: str) -> Format | None:
+    """The format that an attribute ``weight_format`` names."""
+    return parse(text) if text else None
+
+
+def format_attrs(layer: Any) -> dict[str, str]:
+    """Attribute of a node whose hls4ml layer has a quantizer of :mod:`hwflow.formats` for its weights."""
+    found = layer.get_attr("weight_format") or layer.get_attr("depthwise_format")
+    return {"weight_format": str(found)} if found else {}
 
 
 def unit_parameters(
@@ -280,8 +306,8 @@ def unit_parameters(
     total = sum_interval(acc, product_frac, bias)
     product_frac -= plan.shift
     # What the unit sums is coarser by the powers of two that are not stored, and off by a constant.
-    least = ((acc[0] >> plan.shift) + encoding.offset) >> encoding.halved
-    most = ((acc[1] >> plan.shift) + encoding.offset) >> encoding.halved
+    least = (shifted(acc[0], plan.shift) + encoding.offset) >> encoding.halved
+    most = (shifted(acc[1], plan.shift) + encoding.offset) >> encoding.halved
     acc_w = signed_width(int(least.min()), int(most.max()))
     acc_frac = product_frac - encoding.halved
     bias_codes = (bias.codes << (total.frac - bias.type.frac)) - (

@@ -20,8 +20,13 @@
 // | 2 ternary   | 2 bits, two's complement      | x, ~x or 0                                              |
 // | 3 pow2      | WW bits: negative, exponent + 1 or 0 for none | x << exponent, complemented, or 0       |
 // | 4 xnor      | 1 bit: positive               | 1 where the signs of w and x agree, else 0              |
+// | 5 codebook  | CodeW bits: index of a table of values as in 0 | w * x, by multipliers (Pack 0 or 1)    |
+// | 6 minifloat | CodeW bits: sign, exponent e, mantissa of WW - 1 bits m; 0 for none | see below         |
 //
-// and Pack how codes 0 are multiplied:
+// The product of a mini float is {1, m} * x, by multipliers (Pack 0 or 1), and a cycle later shifted by e - ExpLow and
+// complemented where the sign is set.
+//
+// Pack tells how codes 0, 5 and 6 are multiplied:
 //
 // | Pack | multiplier                                                                                     |
 // |------|------------------------------------------------------------------------------------------------|
@@ -41,7 +46,9 @@
 // | SynapseFolds | >= 1       | input words a fold                                                   |
 // | Lanes     | divides Pe    | outputs a beat; Pe / Lanes <= SynapseFolds keeps the unit running    |
 // | XW, XSigned | 1..32, 0/1  | activation bits, sign                                                |
-// | WW, WSigned | 1..32, 0/1  | bits of a weight's code, sign                                        |
+// | WW, WSigned | 1..32, 0/1  | bits of a weight's code (of a value, {1, m}), sign                   |
+// | CodeW     | 1..16         | bits of a stored index or mini float                                 |
+// | ExpLow, ShiftMax | >= 0   | smallest exponent code of a mini float, and how much larger they get |
 // | Pack      | 0, divides Pe | products a DSP block (1 where Depthwise)                             |
 // | PackBits  | >= 1          | distance of packed products: their sum over Chain fits, see above    |
 // | DspW      | >= 2          | bits of the wider port of a DSP block                                |
@@ -53,9 +60,11 @@
 // | RomBlock   | 0, 1         | weight memory in block RAM with an output register, else left to synthesis |
 // | WeightFile | $readmemh    | Folds*SynapseFolds words of codes, [k][p][c] with c lowest, lane i = c*Chain + k |
 // | BiasFile   | $readmemh    | Folds*Pe/Lanes words of Lanes*BiasW bits, lane 0 lowest              |
+// | TableFile  | $readmemh    | 2**CodeW values of a codebook                                        |
 //
 // One input word a cycle; s_axis_tready depends on registers only. Latency from the last word of a fold to its first output: 7 cycles, and
-//   + 1 with RomBlock or multipliers of LUTs
+//   + 1 with RomBlock or multipliers of LUTs; for a codebook + 1, and one more with RomBlock
+//   + 1 for mini floats
 //   + Chain where products are packed or chained
 //   + ceil(log2(Simd / Chain)) for the adder tree.
 
@@ -71,6 +80,9 @@ module hwf_mvu #(
   parameter int unsigned WeightCode   = 0,
   parameter int unsigned WW           = 8,
   parameter bit          WSigned      = 1'b1,
+  parameter int unsigned CodeW        = 1,
+  parameter int unsigned ExpLow       = 0,
+  parameter int unsigned ShiftMax     = 0,
   parameter int unsigned Pack         = 1,
   parameter int unsigned PackBits     = 1,
   parameter int unsigned DspW         = 25,
@@ -87,7 +99,8 @@ module hwf_mvu #(
   parameter int unsigned Overflow     = 0,
   parameter bit          RomBlock     = 1'b0,
   parameter              WeightFile   = "",
-  parameter              BiasFile     = ""
+  parameter              BiasFile     = "",
+  parameter              TableFile    = ""
 ) (
   input  logic                                     clk_i,
   input  logic                                     rst_ni,
@@ -104,8 +117,12 @@ module hwf_mvu #(
   if (SumFrac < AccFrac) begin : gen_bad_frac
     $fatal(1, "hwf_mvu: SumFrac is below AccFrac");
   end
-  if (WeightCode != 0 && Pack != 0) begin : gen_bad_code
-    $fatal(1, "hwf_mvu: Pack is for fixed-point weights");
+  localparam bit          Codebook  = (WeightCode == 5);
+  localparam bit          MiniFloat = (WeightCode == 6);
+
+  if ((WeightCode != 0 && !Codebook && !MiniFloat && Pack != 0) || (WeightCode != 0 && Pack > 1)
+      || (MiniFloat && Chain > 1)) begin : gen_bad_code
+    $fatal(1, "hwf_mvu: Pack is for fixed-point weights, Chain not for mini floats");
   end
 
   localparam int unsigned Depth  = Folds * SynapseFolds;
@@ -120,11 +137,11 @@ module hwf_mvu #(
   // Products: Group outputs share a multiplier, and a code of GroupW bits.
   localparam int unsigned Group  = (Pack > 1) ? Pack : 1;
   localparam int unsigned Groups = Pe / Group;
-  localparam int unsigned GroupW = WW + (Group - 1) * (WW + 1);
+  localparam int unsigned GroupW = MiniFloat ? CodeW : WW + (Group - 1) * (WW + 1);
   localparam int unsigned Chains = Simd / Chain;
   localparam int unsigned WordW  = Groups * Chains * GroupW;
   localparam bit          Linked = (Pack > 1) || (Chain > 1);
-  localparam bit          Digits = (Pack == 0) && (WeightCode == 0);
+  localparam bit          Digits = (Pack == 0) && (WeightCode == 0 || Codebook || MiniFloat);
   // Bits of a packed operand; the last weight takes one bit less where it must.
   localparam int unsigned SpareW = (Group - 1) * PackBits + WW + 1;
   localparam bit          Tight  = (Group > 1) && (SpareW > DspW);
@@ -136,9 +153,9 @@ module hwf_mvu #(
   localparam int unsigned CalcW  = (ProdW <= 32 && FactorW <= 32) ? 32 : ((ProdW > FactorW) ? ProdW : FactorW);
 
   // Stages: operands 0..Wait, products, chain, tree; valid_q[Last] goes with what is accumulated.
-  localparam int unsigned Wait   = (RomBlock || Digits) ? 1 : 0;
+  localparam int unsigned Wait   = Codebook ? (RomBlock ? 2 : 1) : ((RomBlock || Digits) ? 1 : 0);
   localparam int unsigned Levels = $clog2(Chains);
-  localparam int unsigned Last   = Wait + 1 + (Linked ? Chain : 0) + Levels;
+  localparam int unsigned Last   = Wait + 1 + (MiniFloat ? 1 : 0) + (Linked ? Chain : 0) + Levels;
 
   if ((Pack > 0 && Pe % Pack != 0) || (Pack > 1 && Depthwise) || Simd % Chain != 0 || (Pack == 0 && Chain > 1)
       || (Tight && (Chain > 1 || !WSigned))) begin : gen_bad_pack
@@ -171,10 +188,22 @@ module hwf_mvu #(
       assign addr = addr_k_q;
     end
 
-    hwf_rom #(
-      .Width(WordW), .Depth(Depth), .FileW(Chain * WordW), .Low(k * WordW), .Block(RomBlock), .Stages(Wait + 1),
-      .File(WeightFile)
-    ) u_rom (.clk_i, .en_i(enable), .addr_i(addr), .data_o(weight[k]));
+    if (Codebook) begin : gen_codebook
+      localparam int unsigned IndicesW = Groups * Chains * CodeW;
+      logic [IndicesW-1:0] indices;
+      hwf_rom #(
+        .Width(IndicesW), .Depth(Depth), .FileW(Chain * IndicesW), .Low(k * IndicesW), .Block(RomBlock), .Stages(Wait),
+        .File(WeightFile)
+      ) u_rom (.clk_i, .en_i(enable), .addr_i(addr), .data_o(indices));
+      hwf_table #(
+        .Lanes(Groups * Chains), .Depth(1 << CodeW), .Width(WW), .AddrW(CodeW), .File(TableFile)
+      ) u_table (.clk_i, .en_i(enable), .addr_i(indices), .data_o(weight[k]));
+    end else begin : gen_codes
+      hwf_rom #(
+        .Width(WordW), .Depth(Depth), .FileW(Chain * WordW), .Low(k * WordW), .Block(RomBlock), .Stages(Wait + 1),
+        .File(WeightFile)
+      ) u_rom (.clk_i, .en_i(enable), .addr_i(addr), .data_o(weight[k]));
+    end
   end
 
   // Control registers are written every cycle: selecting is cheaper to simulate than branching.
@@ -204,6 +233,11 @@ module hwf_mvu #(
   end
 
   // ---------------------------------------------------------------- products
+  // What multiplies x: the code, or the mantissa of a mini float with its leading one.
+  function automatic logic [WW-1:0] value(input logic [GroupW-1:0] code);
+    value = WW'(code) | (WW'(MiniFloat) << (WW - 1));
+  endfunction
+
   // A further weight code is a further branch here.
   function automatic logic signed [CalcW-1:0] term(
     input logic signed [CalcW-1:0] x, input logic signed [CalcW-1:0] x3, input logic [GroupW-1:0] code
@@ -212,8 +246,8 @@ module hwf_mvu #(
     logic [31:0]   exponent;
     logic [WW+1:0] bits;
     unique case (WeightCode)
-      0: if (Pack == 0) begin
-        bits = WSigned ? (WW+2)'(signed'(code[WW-1:0])) : (WW+2)'(code[WW-1:0]);
+      0, 5, 6: if (Pack == 0) begin
+        bits = WSigned ? (WW+2)'(signed'(value(code))) : (WW+2)'(value(code));
         term = '0;
         for (int unsigned b = 0; b < WW; b += 2) begin
           if (WSigned && b + 2 >= WW) begin
@@ -224,7 +258,7 @@ module hwf_mvu #(
           term = term + (size <<< b);
         end
       end else begin
-        term = x * (WSigned ? CalcW'(signed'(code[WW-1:0])) : CalcW'(code[WW-1:0]));
+        term = x * (WSigned ? CalcW'(signed'(value(code))) : CalcW'(value(code)));
       end
       1: term = code[0] ? ~x : x;
       2: term = 1'(code >> 1) ? ~x : (code[0] ? x : '0);
@@ -235,6 +269,17 @@ module hwf_mvu #(
       end
       default: term = CalcW'(x[CalcW-1] ^ code[0]);
     endcase
+  endfunction
+
+  // The product of a mini float from that of its mantissa.
+  function automatic logic signed [AccW-1:0] scaled(
+    input logic signed [CalcW-1:0] product, input logic [GroupW-1:0] code
+  );
+    logic [31:0]            up;
+    logic signed [AccW-1:0] size;
+    up     = ((32'(code) & ((32'd1 << (GroupW - 1)) - 32'd1)) >> (WW - 1)) - ExpLow;
+    size   = AccW'(product) <<< (up & ((32'd1 << $clog2(ShiftMax + 1)) - 32'd1));
+    scaled = ((code & ~(GroupW'(1) << (GroupW - 1))) == '0) ? '0 : (code[GroupW-1] ? ~size : size);
   endfunction
 
   // Few words need few bits of an index.
@@ -288,6 +333,8 @@ module hwf_mvu #(
   logic        [XWords*XW-1:0]  x_q [Chain+Wait];     // the word, and later for the lanes of a chain
   logic signed [CalcW-1:0]      x3_q [XWords];        // threefold, for digits
   logic signed [CalcW-1:0]      prod [Groups*Simd];
+  logic        [GroupW-1:0]     code_q [Groups*Simd]; // of the products of mini floats, which are scaled next
+  logic signed [AccW-1:0]       scaled_q [Groups*Simd];
   logic signed [LinkW-1:0]      off [Groups*Chains];
   logic signed [LinkW-1:0]      link [Groups*Simd];   // sums along a chain
   logic signed [AccW-1:0]       node [Pe*Nodes];      // adder tree, level by level
@@ -311,7 +358,7 @@ module hwf_mvu #(
       for (int unsigned p = 0; p < Pe; p++) begin
         if (Levels > 0) a = node[p*Nodes+Nodes-1];
         else if (Linked) a = split(link[(p/Group)*Simd+Simd-1], p % Group);
-        else a = AccW'(prod[p*Simd]);
+        else a = MiniFloat ? scaled_q[p*Simd] : AccW'(prod[p*Simd]);
         acc[p] = ((first_q[Last] || SynapseFolds == 1) ? '0 : acc[p]) + a;
       end
     end
@@ -327,8 +374,8 @@ module hwf_mvu #(
               a = split(link[((p/Group)*Chains+2*j)*Chain+Chain-1], p % Group);
               if (2*j + 1 < Chains) b = split(link[((p/Group)*Chains+2*j+1)*Chain+Chain-1], p % Group);
             end else begin
-              a = AccW'(prod[p*Simd+2*j]);
-              if (2*j + 1 < Chains) b = AccW'(prod[p*Simd+2*j+1]);
+              a = MiniFloat ? scaled_q[p*Simd+2*j] : AccW'(prod[p*Simd+2*j]);
+              if (2*j + 1 < Chains) b = MiniFloat ? scaled_q[p*Simd+2*j+1] : AccW'(prod[p*Simd+2*j+1]);
             end
             node[p*Nodes+level_base(t)+j] = a + b;
           end
@@ -341,6 +388,9 @@ module hwf_mvu #(
         link[g*Chain] = off[g] + LinkW'(prod[g*Chain]);
       end
     end
+    if (MiniFloat && enable) begin
+      for (int unsigned i = 0; i < Groups * Simd; i++) scaled_q[i] = scaled(prod[i], code_q[i]);
+    end
     if (enable) begin
       for (int unsigned g = 0; g < Groups; g++) begin
         for (int unsigned i = 0; i < Simd; i++) begin
@@ -348,13 +398,14 @@ module hwf_mvu #(
           code = weight[i%Chain][(g*Chains+i/Chain)*GroupW +: GroupW];
           if (Group > 1) prod[g*Simd+i] = x * factor(code);
           else prod[g*Simd+i] = term(x, Digits ? x3_q[Depthwise ? i*Pe+g : i] : '0, code);
+          if (MiniFloat) code_q[g*Simd+i] = code;
           if (Linked && i % Chain == 0) off[g*Chains+i/Chain] = offset(LinkW'(x), code);
         end
       end
     end
     if (Digits && enable) begin
       for (int unsigned i = 0; i < XWords; i++) begin
-        x       = operand(x_q[0], i);
+        x       = operand(x_q[Digits ? Wait - 1 : 0], i);
         x3_q[i] = x + (x <<< 1);
       end
     end

@@ -11,8 +11,11 @@ class Mvu final : public Module {
   Mvu(const Params& p, int64_t synapse_folds, Stream* in, Stream* out)
       : in_(in), out_(out), synapse_folds_(synapse_folds), slots_(p("Pe", 1) / p("Lanes", 1)) {
     const int64_t pack = p("Pack", 1), chain = p("Chain", 1);
-    const bool digits = pack == 0 && p("WeightCode", 0) == 0, linked = pack > 1 || chain > 1;
-    const int64_t last = (p("RomBlock", 0) || digits) + 1 + (linked ? chain : 0) + clog2(p("Simd", 1) / chain);
+    const int64_t code = p("WeightCode", 0), block = p("RomBlock", 0);
+    const bool codebook = code == 5, minifloat = code == 6, linked = pack > 1 || chain > 1;
+    const bool digits = pack == 0 && (code == 0 || codebook || minifloat);
+    const int64_t wait = codebook ? 1 + block : (block || digits);
+    const int64_t last = wait + 1 + minifloat + (linked ? chain : 0) + clog2(p("Simd", 1) / chain);
     if (last > 62) fail("a matrix-vector unit has too many stages");
     last_ = uint64_t{1} << last;
   }

@@ -7,7 +7,7 @@ import numpy as np
 
 from hwflow.numerics.fixed import Cast, FixedType, Overflow, Rounding
 from hwflow.ops.base import Case
-from hwflow.ops.casekit import Pair, conv2d, distributed, grid, quantizer, tensor, window_attrs
+from hwflow.ops.casekit import Pair, conv2d, distributed, grid, quantizer, stored_as, tensor, window_attrs
 
 _X8 = grid(8, 4)
 _W8 = grid(8, 7)
@@ -85,6 +85,12 @@ def cases() -> tuple[Case, ...]:
         case("fine-bias", (4, 5, 3), 4, 3, 27, bias=grid(20, 16), cast=Cast(grid(28, 16))),
         case("wide", (3, 4, 2), 3, 3, 18, x=grid(16, 20), weight=grid(18, 3), bias=grid(24, 10),
              cast=Cast(grid(44, 23))),
+        # Weights stored as codes of a format.
+        stored_as(case("same3-rf27", (4, 5, 3), 4, 3, 27), "codebook<16,fixed<8>>"),
+        stored_as(case("deep-rf144", (2, 3, 16), 16, 3, 144), "codebook<16,fixed<6>>"),
+        stored_as(case("deep-rf144", (2, 3, 16), 16, 3, 144), "minifloat<4,3>"),
+        stored_as(case("parallel-rf3", (4, 5, 3), 4, 3, 3), "minifloat<4,3>", "lut"),
+        stored_as(case("same3-rf9", (4, 5, 3), 4, 3, 9), "binary"),
         distributed(case("same3", (5, 6, 3), 4, 3, 1)),
         distributed(case("point", (4, 5, 4), 3, 1, 1, cast=Cast(grid(6, 2), Rounding.RND, Overflow.SAT_SYM))),
         distributed(case("row-s2", (10, 4), 3, (1, 2), 1, stride=(1, 2), same=False)),

@@ -34,6 +34,9 @@ module hwf_conv2d #(
   parameter int unsigned WeightCode = 0,
   parameter int unsigned WW         = 8,
   parameter bit          WSigned    = 1'b1,
+  parameter int unsigned CodeW      = 1,
+  parameter int unsigned ExpLow     = 0,
+  parameter int unsigned ShiftMax   = 0,
   parameter int unsigned Pack       = 1,
   parameter int unsigned PackBits   = 1,
   parameter int unsigned DspW       = 25,
@@ -51,6 +54,7 @@ module hwf_conv2d #(
   parameter int unsigned Overflow   = 0,
   parameter              WeightFile = "",
   parameter              BiasFile   = "",
+  parameter              TableFile  = "",
   localparam bit         Parallel   = (InC % Simd) != 0,
   localparam int unsigned InLanes   = Parallel ? InC : Simd
 ) (
@@ -106,10 +110,10 @@ module hwf_conv2d #(
     .Pe(Pe), .Simd(Simd), .Depthwise(1'b0), .Folds(Folds), .SynapseFolds(KernelH * KernelW * InC / Simd),
     .Lanes(Lanes), .XW(XW), .XSigned(XSigned),
     .WeightCode(WeightCode), .WW(WW), .WSigned(WSigned), .Pack(Pack), .PackBits(PackBits), .DspW(DspW), .Chain(Chain),
-    .RomBlock(RomBlock),
+    .RomBlock(RomBlock), .CodeW(CodeW), .ExpLow(ExpLow), .ShiftMax(ShiftMax),
     .AccW(AccW), .AccFrac(AccFrac), .BiasW(BiasW), .SumW(SumW), .SumFrac(SumFrac),
     .OutW(YW), .OutSigned(YSigned), .OutFrac(YFrac), .Rounding(Rounding), .Overflow(Overflow),
-    .WeightFile(WeightFile), .BiasFile(BiasFile)
+    .WeightFile(WeightFile), .BiasFile(BiasFile), .TableFile(TableFile)
   ) u_mvu (
     .clk_i, .rst_ni,
     .s_axis_tdata(x_data), .s_axis_tvalid(x_valid), .s_axis_tready(x_ready),

@@ -17,6 +17,7 @@ from hwflow.ops.matvec import (
     MATVEC_MODULES,
     accumulator,
     add_bias,
+    format_attrs,
     matmul,
     multiplication,
     sum_interval,
@@ -63,7 +64,7 @@ class DenseOp(OpSpec):
             "weight": parameter(layer, "weight", (n_in, shape[-1])),
             "bias": bias_or_zero(layer, shape[-1]),
         }
-        attrs = strategy_attrs(layer)
+        attrs = {**strategy_attrs(layer), **format_attrs(layer)}
         return QuantNode(
             name, self.name, (inputs[0].name,), shape, result_cast(layer), attrs, params, reuse_factor(layer)
         )

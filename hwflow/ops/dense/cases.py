@@ -7,7 +7,7 @@ import numpy as np
 
 from hwflow.numerics.fixed import Cast, FixedType
 from hwflow.ops.base import Case
-from hwflow.ops.casekit import dense, distributed, grid, quantizer, tensor
+from hwflow.ops.casekit import dense, distributed, grid, quantizer, stored_as, tensor
 
 
 def cases() -> tuple[Case, ...]:
@@ -39,6 +39,16 @@ def cases() -> tuple[Case, ...]:
         case("one-output", 9, 1, 3),
         case("one-input", 1, 4, 1),
         case("unsigned", 6, 4, 12, grid(4, 0, signed=False), grid(2, 0), Cast(grid(9, 0))),
+        # Weights stored as codes of a format.
+        stored_as(case("rf2", 8, 6, 2), "codebook<8>"),
+        stored_as(case("rf2", 8, 6, 2), "codebook<4,fixed<4>>", "lut"),
+        stored_as(case("rf16", 8, 6, 16), "hybrid<16,minifloat<4,3>>", "dsp"),
+        stored_as(case("rf2", 8, 6, 2), "minifloat<4,3>"),
+        stored_as(case("rf12", 12, 4, 12), "minifloat<5,2>", "lut"),
+        stored_as(case("rf4", 8, 6, 4), "minifloat<3,5>", "dsp"),
+        stored_as(case("rf4", 8, 6, 4), "minifloat<4,0>"),
+        stored_as(case("rf4", 8, 6, 4), "pow2<-9,0>"),
+        stored_as(case("rf4", 8, 6, 4), "ternary<0.33>"),
         distributed(case("vector", 8, 6, 1)),
         distributed(case("one-input", 1, 3, 1, grid(5, -3), grid(3, 1), quantizer(6, -5, signed=False))),
         distributed(

@@ -7,7 +7,16 @@ import numpy as np
 
 from hwflow.numerics.fixed import Cast, FixedType, Overflow, Rounding
 from hwflow.ops.base import Case
-from hwflow.ops.casekit import Pair, depthwise_conv2d, distributed, grid, quantizer, tensor, window_attrs
+from hwflow.ops.casekit import (
+    Pair,
+    depthwise_conv2d,
+    distributed,
+    grid,
+    quantizer,
+    stored_as,
+    tensor,
+    window_attrs,
+)
 
 _X8 = grid(8, 4)
 _W8 = grid(8, 7)
@@ -65,6 +74,9 @@ def cases() -> tuple[Case, ...]:
         case("row", (9, 4), (1, 3), 6),
         case("row-times2-s2", (8, 3), (1, 2), 3, stride=(1, 2), same=False, multiplier=2),
         case("exact", (4, 5, 2), 3, 9, cast=Cast(grid(24, 11))),
+        stored_as(case("same3-rf9", (4, 5, 4), 3, 9), "codebook<8>"),
+        stored_as(case("same3-rf18", (4, 5, 4), 3, 18), "minifloat<4,3>"),
+        stored_as(case("parallel-rf3", (4, 5, 4), 3, 3), "hybrid<8,minifloat<5,2>>", "lut"),
         distributed(case("same3", (5, 6, 4), 3, 1)),
         distributed(case("times2-s2", (6, 7, 2), 3, 1, stride=2, multiplier=2)),
     )  # fmt: skip
