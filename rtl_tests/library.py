@@ -13,7 +13,7 @@ import numpy as np
 
 from hwflow.emit.memfile import memory_name, memory_text
 from hwflow.numerics.fixed import Cast, FixedType, Overflow, Rounding
-from hwflow.ops.base import Memory
+from hwflow.ops.base import Memory, Window
 from hwflow.ops.weightcode import choose, encode
 from hwflow.verify.bench.streams import beat_of
 from rtl_tests.units import Port, Unit
@@ -25,6 +25,7 @@ MODULES = (
     "hwf_dwc",
     "hwf_fork",
     "hwf_uart",
+    "hwf_skip",
     "hwf_window",
     "hwf_window_parallel",
     "hwf_cast",
@@ -177,8 +178,26 @@ def window(
     )  # fmt: skip
 
 
+def skip(name: str, geometry: Geometry, beats: int, rng: Random) -> Unit:
+    """The pixels that some window reads, each once and in their order."""
+    frames = _frames(geometry, beats, 9, rng)
+    numbers = geometry.windows([[i + 1] for i in range(geometry.in_h * geometry.in_w)])
+    read = sorted({tap[0] - 1 for taps in numbers for tap in taps if tap[0]})
+    window = Window(
+        geometry.in_h, geometry.in_w, *geometry.out, geometry.kernel_h, geometry.kernel_w,
+        geometry.stride_h, geometry.stride_w, geometry.pad_top, geometry.pad_left,
+    )  # fmt: skip
+    return Unit(
+        f"skip_{name}", "hwf_skip", {"Width": 9, "Beats": beats} | window.skip_parameters(), (Port("s_axis", 9),),
+        (Port("m_axis", 9),), {"s_axis": [beat for frame in frames for pixel in frame for beat in pixel]},
+        {"m_axis": [beat for frame in frames for pixel in read for beat in frame[pixel]]},
+        {"m_axis": _raw(9, len(read) * beats)},
+        claims={"latency": 0, "latency_from": read[0] * beats, "ii": geometry.in_h * geometry.in_w * beats},
+    )  # fmt: skip
+
+
 def window_parallel(
-    name: str, geometry: Geometry, channels: int, lanes: int, rng: Random, group: int = 0
+    name: str, geometry: Geometry, channels: int, lanes: int, rng: Random, group: int = 0, replays: int = 1
 ) -> Unit:
     """Whole windows in chunks; a ``group`` of channels stands for the depthwise order."""
     lane = 5
@@ -191,12 +210,13 @@ def window_parallel(
             ]
         else:
             values = [value for tap in taps for value in tap]
-        expected += [beat_of(values[i : i + lanes], lane) for i in range(0, len(values), lanes)]
+        expected += [beat_of(values[i : i + lanes], lane) for i in range(0, len(values), lanes)] * replays
     parameters = geometry.parameters() | {
         "LaneW": lane, "C": channels, "Lanes": lanes, "Depthwise": int(group > 0), "Group": max(group, 1),
+        "Replays": replays,
     }  # fmt: skip
     out_h, out_w = geometry.out
-    chunks = geometry.kernel_h * geometry.kernel_w * channels // lanes
+    chunks = geometry.kernel_h * geometry.kernel_w * channels // lanes * replays
     row = max(out_w * max(chunks, geometry.stride_w), geometry.in_w)
     return Unit(
         f"parallel_{name}", "hwf_window_parallel", parameters, (Port("s_axis", channels * lane),),
@@ -307,6 +327,10 @@ def units(seed: int) -> list[Unit]:
         dwc(1, 8, 1, rng),
         fork(2, rng), fork(3, rng),
         uart(4, rng), uart(13, rng),
+        skip("point", Geometry(5, 6, 1, 1, 2, 2), 2, rng),
+        skip("padded", Geometry(5, 9, 3, 3, 4, 4, 1, 0, same=True), 1, rng),
+        skip("columns", Geometry(4, 7, 3, 1, 1, 3, 1, 0, same=True), 3, rng),
+        skip("ends", Geometry(8, 7, 3, 3, 3, 3), 1, rng),
         window("same3", same3, 2, rng),
         window("replays", same3, 2, rng, replays=3),
         window("depthwise", same3, 3, rng, replays=0),
@@ -319,6 +343,7 @@ def units(seed: int) -> list[Unit]:
         window("point", Geometry(3, 4, 1, 1), 2, rng, replays=2),
         window_parallel("whole", same3, 2, 18, rng),
         window_parallel("chunks", same3, 2, 6, rng),
+        window_parallel("replays", same3, 2, 9, rng, replays=3),
         window_parallel("depthwise", same3, 4, 6, rng, group=2),
         window_parallel("stride2", Geometry(7, 6, 3, 3, 2, 2, 1, 0, same=True), 2, 9, rng),
         window_parallel("valid", Geometry(6, 5, 3, 2), 3, 9, rng),

@@ -26,6 +26,7 @@ MODULES = {
     "hwf_dwc": ("hwf_dwc",),
     "hwf_fork": ("hwf_fork",),
     "hwf_uart": ("hwf_uart",),
+    "hwf_skip": ("hwf_skip",),
     "hwf_window": ("hwf_window",),
     "hwf_window_parallel": ("hwf_window_parallel",),
     "hwf_mvu": ("hwf_rom", "hwf_table", "hwf_mvu", "hwf_cast"),

@@ -63,7 +63,7 @@ def converted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Any]:
     folder = tmp_path_factory.mktemp("backend")
     config = hls4ml.utils.config_from_keras_model(model, granularity="name", backend="Hwflow")
     config["LayerName"]["pixels"]["Precision"]["result"] = "fixed<8,1>"
-    config["LayerName"]["c1"]["ReuseFactor"] = 27
+    config["LayerName"]["c1"] |= {"ReuseFactor": 54, "ParallelizationFactor": 2}
     config["LayerName"]["d1"]["ReuseFactor"] = 6
     config["LayerName"]["c2"]["ReuseFactor"] = 9
     rtl = hls4ml.converters.convert_from_keras_model(
@@ -92,6 +92,16 @@ def test_predict_equals_the_cpp_in_value_and_shape(converted: tuple[Any, Any]) -
     assert got.shape == expected.shape and got.dtype == expected.dtype
     assert np.array_equal(got, expected)
     assert np.ptp(got) > 0
+
+
+def test_a_parallelization_factor_is_as_many_times_the_multipliers(converted: tuple[Any, Any]) -> None:
+    from hwflow.emit.design import build_design
+    from hwflow.ir.serialize import load_graph
+
+    graph = load_graph(Path(converted[0].config.get_output_dir()))
+    folding = build_design(graph).plan.folding["c1"]
+    assert graph.node("c1").reuse_factor == 54
+    assert (folding.cycles, folding.multipliers) == (27, 2 * 3 * 3 * 3 * 6 // 54)
 
 
 def test_predict_of_one_frame_has_hls4mls_shape(converted: tuple[Any, Any]) -> None:

@@ -146,6 +146,27 @@ def test_all_illegal_reuse_factors_are_named_with_the_legal_ones(net: tf.keras.M
     assert not (tmp_path / "hls").exists()
 
 
+@pytest.mark.parametrize(
+    ("layer", "values", "message"),
+    [
+        (
+            "conv",
+            {"ReuseFactor": 54, "ParallelizationFactor": 4},
+            r"conv: ParallelizationFactor 4 is not legal; those that divide ReuseFactor 54 are: 1, 2, 3, 6, 9, 18,",
+        ),
+        ("conv", {"ParallelizationFactor": 2}, r"divide ReuseFactor 1 are: 1\b"),
+        ("dense", {"ReuseFactor": 80, "ParallelizationFactor": 2}, "dense: .* 2 is for convolutions"),
+        ("conv", {"ParallelizationFactor": True}, "ParallelizationFactor: True is not a positive integer"),
+        ("conv", {"ParallelisationFactor": 2}, "did you mean 'ParallelizationFactor'"),
+    ],
+)
+def test_an_illegal_parallelization_factor_is_refused_with_the_legal_ones(
+    net: tf.keras.Model, tmp_path: Path, layer: str, values: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        converted(net, tmp_path, {"LayerName": {layer: values}})
+
+
 def test_reuse_factors_reach_hls4ml_unchanged(net: tf.keras.Model, tmp_path: Path) -> None:
     config = {
         "Model": {"ReuseFactor": 4},

@@ -151,12 +151,19 @@ class Net:
 
 
 REUSE = {"causal": 9, "same": 24, "point_s2": 3, "times2": 9, "folded": 54, "point": 16, "out": 1}
+AT_ONCE = {"causal": 3, "same": 3, "point_s2": 3, "folded": 2}
 
 
 def config_of(model: tf.keras.Model) -> dict[str, Any]:
     """Some layers folded, so that both kinds of windows occur."""
     names = {layer.name for layer in model.layers}
-    return {"LayerName": {name: {"ReuseFactor": rf} for name, rf in REUSE.items() if name in names}}
+    return {
+        "LayerName": {
+            name: {"ReuseFactor": rf, "ParallelizationFactor": AT_ONCE.get(name, 1)}
+            for name, rf in REUSE.items()
+            if name in names
+        }
+    }
 
 
 @pytest.fixture(scope="module", params=[rows, frames], ids=["rows", "frames"])
@@ -218,7 +225,15 @@ def test_rtl_equals_golden_at_its_rate(net: Net, tmp_path: Path) -> None:
     for idle, stall in ((0, 0), (300, 400)):
         result = simulator.run(net.codes, idle=idle, stall=stall)
         assert np.array_equal(result.codes, net.golden[output])
-    assert simulator.run(net.codes).ii_cycles is not None
+    cycles = simulator.run(net.codes).ii_cycles
+    assert cycles is not None and cycles <= 1.02 * design.plan.ii_bound
+    for name, at_once in AT_ONCE.items():
+        if name in design.plan.folding:
+            folding, products = design.plan.folding[name], net.graph.node(name).params["weight"].codes.size
+            assert (folding.cycles, folding.multipliers) == (
+                REUSE[name] // at_once,
+                at_once * products // REUSE[name],
+            )
 
 
 # -- float models, as hls4ml's own tests write them -----------------------------------------------------------

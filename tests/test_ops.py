@@ -12,6 +12,7 @@ from hwflow.numerics.fixed import Codes
 from hwflow.ops.base import Case, OpSpec
 from hwflow.ops.casekit import case_graph, random_codes
 from hwflow.ops.registry import op, ops
+from hwflow.ops.reuse import pixel_cycles
 from hwflow.verify.golden import run_golden
 from tests import naive
 
@@ -83,7 +84,7 @@ def test_case_can_become_hardware(spec: OpSpec, case: Case) -> None:
     if folding.pe:
         products = case.node.params["weight"].codes.size
         assert folding.multipliers == folding.pe * folding.simd
-        assert folding.cycles == case.node.reuse_factor == products // folding.multipliers
+        assert folding.cycles == pixel_cycles(case.node) == products // folding.multipliers
         # The outputs of one fold leave before those of the next are ready.
         assert folding.pe // folding.out_lanes <= folding.cycles
 

@@ -12,7 +12,7 @@ from hwflow.emit.narrow import narrow, ranges
 from hwflow.emit.schedule import Schedule, schedule
 from hwflow.errors import UnsupportedLayerError
 from hwflow.ir.graph import QuantGraph, QuantNode
-from hwflow.ops.base import Memory
+from hwflow.ops.base import Memory, Window, pixel_lanes
 from hwflow.ops.registry import op
 
 #: Modules every design uses.
@@ -242,6 +242,9 @@ class _Builder:
         """The producer's stream, in the lanes the node reads, behind its FIFO."""
         stream = self.branches[node.inputs[position]].pop(0)
         base = f"{identifier(node.name)}_in{position}"
+        skip = self.plan.folding[node.name].skip
+        if skip:
+            stream = self._skipped(stream, skip, self.nodes[node.inputs[position]].channels, base, node.name)
         # Where streams join, what waits is kept in wide beats; elsewhere in narrow ones.
         widened_first = len(node.inputs) > 1 and stream.lanes < lanes
         if widened_first:
@@ -255,6 +258,16 @@ class _Builder:
             )
             stream = behind
         return stream if stream.lanes == lanes else self._converted(stream, lanes, base, node.name)
+
+    def _skipped(self, stream: Stream, window: Window, channels: int, base: str, node: str) -> Stream:
+        """A stream without the pixels that no position of the window reads."""
+        lanes = pixel_lanes(channels, stream.lanes)
+        if lanes != stream.lanes:
+            stream = self._converted(stream, lanes, f"{base}_pixels", node)
+        other = Stream(f"{base}_skip", stream.lane_width, lanes)
+        parameters = {"Width": stream.width, "Beats": channels // lanes} | window.skip_parameters()
+        self._add(Block("hwf_skip", f"u_{other.name}", parameters, (("s_axis", stream),), (other,), node))
+        return other
 
     def _converted(self, stream: Stream, lanes: int, base: str, node: str) -> Stream:
         """A stream with another number of lanes."""

@@ -111,13 +111,14 @@ def _buffers(
             continue
         sources = [nodes[name] for name in node.inputs]
         arrivals = [_delayed(times[name], edge_latency) for name in node.inputs]
-        # Values wait in the wider beats, so that a reader that takes turns finds them at its own pace.
         gap = 0
         if fold_.skip:
             lanes = pixel_lanes(sources[0].channels, folding[sources[0].name].out_lanes)
             arrivals, sources, gap = _skipped(fold_.skip, arrivals[0], sources[0], lanes, fold_.in_lanes[0])
+        # Values wait in the producer's beats; in front of a reader that takes turns in the wider ones, so that it
+        # finds them at its own pace.
         beats = [
-            -(-source.channels // max(folding[source.name].out_lanes, lanes))
+            -(-source.channels // max(folding[source.name].out_lanes, lanes if len(sources) > 1 else 1))
             for source, lanes in zip(sources, fold_.in_lanes, strict=True)
         ]
         accesses = op(node.op).access(node, sources)

@@ -20,6 +20,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from copy import deepcopy
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,6 +31,7 @@ from hwflow.frontends.hls4ml_types import to_cast, to_precision
 from hwflow.frontends.hls_config import (
     LAYER_KEYS,
     LayerInfo,
+    PARALLEL_KEY,
     check_config,
     is_auto,
     own_setting,
@@ -42,7 +44,7 @@ from hwflow.numerics.quantizers import MAX_WEIGHT_BITS, constant_type, holds
 from hwflow.ops.base import OpSpec
 from hwflow.ops.distributed import STRATEGY
 from hwflow.ops.registry import op_for_hls4ml
-from hwflow.ops.reuse import show_legal
+from hwflow.ops.reuse import PARALLEL, divisors, show_legal
 
 if TYPE_CHECKING:
     from hls4ml.model.graph import ModelGraph
@@ -120,7 +122,7 @@ def _problem_of(layer: _LayerTypes, spec: OpSpec) -> str:
     """Set the types and the folding of a layer; why that failed, or nothing."""
     try:
         layer.set_result(spec.types(layer))
-        layer.set_folding(spec.legal_reuse(layer.node))
+        layer.set_folding(spec.legal_reuse(layer.node), spec.parallel)
     except UserError as error:
         return f"{layer.node.name}: {error.message}"
     return ""
@@ -327,3 +329,19 @@ def _fixed_or_none(hls_type: Any) -> Cast | None:
     from hls4ml.model.types import FixedPrecisionType, IntegerPrecisionType
 
     return to_cast(hls_type) if isinstance(hls_type, FixedPrecisionType | IntegerPrecisionType) else None
+        if at_once > 1:
+            self._check_parallel(at_once, factor)
+            self.node.set_attr(PARALLEL, at_once)
+    def _check_parallel(self, at_once: int, factor: int) -> None:
+        """Refuse a parallelization factor that is more than a pixel a cycle, or that C++ or RTL cannot share out."""
+        legal, reason = set(divisors(factor)), f"divide ReuseFactor {factor}"
+        if self.node.model.config.get_config_value("IOType") == "io_parallel":
+            pixels = prod(self.node.get_output_variable().shape[:-1])
+            legal &= set(divisors(pixels))
+            reason += f" and, for io_parallel, the {pixels} output pixels"
+        if at_once not in legal:
+            raise UserError(
+                f"{PARALLEL_KEY} {at_once} is not legal; those that {reason} are: "
+                f"{show_legal(sorted(legal), at_once)}"
+            )
+

@@ -18,6 +18,7 @@ from hwflow.numerics.fixed import Cast
 TOP_KEYS = (*HlsConfig.model_fields, "Flows", "Optimizers", "SkipOptimizers")
 LAYER_KEYS = tuple(HlsLayer.model_fields)
 AUTO = "auto"
+PARALLEL_KEY = "ParallelizationFactor"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,7 @@ def _unknown(found: Iterable[Any], known: Iterable[str], where: str) -> list[str
 def _section_values(
     values: Mapping[str, Any], types: Sequence[str], where: str, strategies: Sequence[str] = STRATEGIES
 ) -> list[str]:
-    """Problems with the values of Precision, ReuseFactor and Strategy."""
+    """Problems with the values of Precision, ReuseFactor, ParallelizationFactor and Strategy."""
     problems = []
     precision = values.get("Precision")
     if isinstance(precision, Mapping):
@@ -116,9 +117,10 @@ def _section_values(
     strategy = values.get("Strategy")
     if strategy is not None and str(strategy).lower() not in {name.lower() for name in strategies}:
         problems.append(f"{where}.Strategy: {strategy!r} is not supported; choose {' or '.join(strategies)}")
-    factor = values.get("ReuseFactor")
-    if factor is not None and (isinstance(factor, bool) or not isinstance(factor, int) or factor < 1):
-        problems.append(f"{where}.ReuseFactor: {factor!r} is not a positive integer")
+    for key in ("ReuseFactor", PARALLEL_KEY):
+        factor = values.get(key)
+        if factor is not None and (isinstance(factor, bool) or not isinstance(factor, int) or factor < 1):
+            problems.append(f"{where}.{key}: {factor!r} is not a positive integer")
     return problems
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from math import gcd
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hwflow.ir.graph import QuantNode
 from hwflow.numerics.fixed import Cast, Codes, FixedType, apply_cast
@@ -79,6 +80,42 @@ class Access:
 
 
 @dataclass(frozen=True, slots=True)
+class _Axis:
+    """Rows or columns of a frame that windows read: ``keep`` of every ``step``, ``count`` times.
+
+    The first ``offset`` of the first ``keep`` lie in the padding.
+    """
+
+    size: int
+    keep: int
+    step: int
+    offset: int
+    count: int
+
+    @classmethod
+    def read_by(cls, size: int, out: int, kernel: int, stride: int, pad: int) -> _Axis:
+        """The axis under windows; where they overlap, all up to the last one that is read."""
+        if stride > kernel:
+            return cls(size, kernel, stride, pad, out)
+        return cls(size, min(size, (out - 1) * stride + kernel - pad), size, 0, 1)
+
+    def read(self) -> NDArray[np.bool_]:
+        places = np.arange(self.size) + self.offset
+        found: NDArray[np.bool_] = (places % self.step < self.keep) & (places // self.step < self.count)
+        return found
+
+    def parameters(self, axis: str) -> dict[str, int]:
+        values = {
+            "In": self.size,
+            "Keep": self.keep,
+            "Step": self.step,
+            "Offset": self.offset,
+            "Count": self.count,
+        }
+        return {f"{name}{axis}": value for name, value in values.items()}
+
+
+@dataclass(frozen=True, slots=True)
 class Window:
     """Geometry of a sliding window over a frame, pixels.
 
@@ -113,6 +150,40 @@ class Window:
     def access(self) -> Access:
         """Pixels each window position reads, and the smallest line buffer that holds them."""
         return Access(self._first(), self._last(), (self.kernel_h - 1) * self.in_w + self.kernel_w)
+
+    def unread(self, words: int, cycles: int) -> Window | None:
+        """This window, if pixels that none of its positions read make a frame of ``words`` words a pixel take
+        longer to read than ``cycles`` a position; else None.
+        """
+        slow = words > 1 and self.in_h * self.in_w * words > self.out_h * self.out_w * cycles
+        return self if slow and not self.read_pixels().all() else None
+
+    def reduced(self) -> Window:
+        """The same positions over frames without the pixels that none of them reads."""
+        rows, columns = self._axes()
+        return replace(
+            self,
+            in_h=int(rows.read().sum()),
+            in_w=int(columns.read().sum()),
+            stride_h=min(self.stride_h, self.kernel_h),
+            stride_w=min(self.stride_w, self.kernel_w),
+        )
+
+    def read_pixels(self) -> NDArray[np.bool_]:
+        """Whether any position reads the pixel, for each pixel of a frame in raster order."""
+        rows, columns = self._axes()
+        return np.outer(rows.read(), columns.read()).ravel()
+
+    def skip_parameters(self) -> dict[str, int]:
+        """Parameters of the module that leaves those pixels out (``hwf_skip``), but for the beats of a pixel."""
+        rows, columns = self._axes()
+        return rows.parameters("H") | columns.parameters("W")
+
+    def _axes(self) -> tuple[_Axis, _Axis]:
+        return (
+            _Axis.read_by(self.in_h, self.out_h, self.kernel_h, self.stride_h, self.pad_top),
+            _Axis.read_by(self.in_w, self.out_w, self.kernel_w, self.stride_w, self.pad_left),
+        )
 
     def banked_access(self) -> Access:
         """The same for a reader of whole windows, which keeps and releases rows."""
@@ -163,6 +234,8 @@ class Folding:
         Whether the module has a buffer of pixels at its input, which the schedule sizes.
     banked : Window or None
         Window of a module whose buffer is rows of a fixed number; what else waits is kept in front of it.
+    skip : Window or None
+        Window whose unread pixels are left out in front of the module, which works on the frame that remains.
     """
 
     in_lanes: tuple[int, ...]
@@ -174,6 +247,7 @@ class Folding:
     latency: int = 1
     buffered: bool = False
     banked: Window | None = None
+    skip: Window | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +309,8 @@ class OpSpec(ABC):
         Number of input tensors, -1 where it varies.
     registers_input : bool
         Whether its modules work on each beat combinationally and store the result at once.
+    parallel : bool
+        Whether hls4ml's ``ParallelizationFactor`` holds for its layers.
     keras : mapping of str to callable
         Check of each Keras layer class that becomes this operation (see :data:`hwflow.ops.frontend.KerasCheck`).
     """
@@ -244,6 +320,7 @@ class OpSpec(ABC):
     modules: ClassVar[tuple[str, ...]] = ()
     arity: ClassVar[int] = 1
     registers_input: ClassVar[bool] = False
+    parallel: ClassVar[bool] = False
     keras: ClassVar[Mapping[str, KerasCheck]] = {}
 
     @abstractmethod
@@ -411,6 +488,11 @@ def lanes_within(node: QuantNode, cycles: int) -> int:
     return lanes_for(node.channels, max(1, cycles // node.pixels))
 
 
+def pixel_lanes(channels: int, lanes: int) -> int:
+    """Lanes of a stream in which pixels are whole beats: those it has, or all where these divide no pixel."""
+    return lanes if channels % lanes == 0 else channels
+
+
 def align(codes: Codes, from_frac: int, to_frac: int) -> Codes:
     """Codes on a finer (or equal) grid."""
     return np.asarray(codes, dtype=np.int64) << (to_frac - from_frac)
@@ -420,14 +502,16 @@ def dense_folding(n_in: int, n_out: int, reuse: int) -> tuple[int, int]:
     """(PE, SIMD) of a matrix-vector unit under hls4ml's reuse factor.
 
     A reuse factor up to ``n_in`` divides the inputs (all outputs at once); a larger one is a multiple of
-    ``n_in`` (one input a cycle) and divides the outputs.
+    ``n_in`` (one input a cycle) and divides the outputs. A divisor of such a factor, which a parallelization
+    factor leaves (:func:`hwflow.ops.reuse.pixel_cycles`), divides the inputs as far as it can, then the outputs.
 
     Examples
     --------
-    >>> dense_folding(64, 128, 16), dense_folding(64, 128, 256)
-    ((128, 4), (32, 1))
+    >>> dense_folding(64, 128, 16), dense_folding(64, 128, 256), dense_folding(27, 10, 90)
+    ((128, 4), (32, 1), (1, 3))
     """
-    return (n_out, n_in // reuse) if reuse <= n_in else (n_out * n_in // reuse, 1)
+    input_folds = gcd(reuse, n_in)
+    return n_out * input_folds // reuse, n_in // input_folds
 
 
 def depthwise_folding(kernel: int, channels: int, reuse: int) -> tuple[int, int]:

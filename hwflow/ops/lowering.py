@@ -11,6 +11,7 @@ from hwflow.errors import UnsupportedLayerError, UserError
 from hwflow.ir.graph import QuantParam
 from hwflow.numerics.codes import to_codes
 from hwflow.numerics.fixed import Cast, FixedType
+from hwflow.ops.reuse import PARALLEL
 
 
 def precision_cast(precision: Any, where: str) -> Cast:
@@ -64,6 +65,12 @@ def bias_or_zero(layer: Any, channels: int) -> QuantParam:
     if "bias" in layer.weights:
         return parameter(layer, "bias", (channels,))
     return QuantParam(np.zeros(channels, dtype=np.int64), FixedType(True, 2, 0))
+
+
+def parallel_attrs(layer: Any) -> dict[str, int]:
+    """Attribute of a node that computes several output pixels in the cycles of one; none for one at a time."""
+    factor = int(layer.get_attr(PARALLEL, 1))
+    return {PARALLEL: factor} if factor > 1 else {}
 
 
 def reuse_factor(layer: Any) -> int:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which reuse factors a layer can have."""
+"""Which reuse and parallelization factors a layer can have."""
 
 from __future__ import annotations
 
@@ -7,7 +7,11 @@ from bisect import bisect_left
 from functools import cache
 from math import isqrt
 
+from hwflow.ir.graph import QuantNode
+
 _LISTED = 30
+#: Attribute of a node that computes several output pixels in the cycles of one.
+PARALLEL = "parallelization_factor"
 
 
 @cache
@@ -54,6 +58,21 @@ def legal_depthwise_reuse_factors(positions: int, channels: int) -> list[int]:
     [1, 2, 3, 6, 9, 18]
     """
     return list(divisors(positions * channels))
+
+
+def pixel_cycles(node: QuantNode) -> int:
+    """Cycles a layer works on an output pixel: its reuse factor, shared by the pixels it computes at once.
+
+    A parallelization factor has that many times the multipliers. They work on one pixel after the other instead of
+    on several side by side, which is the same rate with one weight memory; what remains is the folding of a smaller
+    reuse factor, so that every divisor of the reuse factor is legal.
+    """
+    return node.reuse_factor // int(node.attrs.get(PARALLEL, 1))
+
+
+def legal_for(node: QuantNode, factors: list[int]) -> list[int]:
+    """Those of a layer's reuse factors that the pixels it computes at once share out."""
+    return [factor for factor in factors if factor % int(node.attrs.get(PARALLEL, 1)) == 0]
 
 
 def show_legal(legal: list[int], value: int) -> str:

@@ -18,8 +18,9 @@
 // | InH, InW, OutH, OutW, KernelH, KernelW, StrideH, StrideW, PadTop, PadLeft | | as in hwf_window, KernelW <= InW |
 // | Lanes     | divides KernelH*KernelW*C | values a chunk                                        |
 // | Group     | divides C and Lanes | channels of a chunk (Depthwise = 1)                         |
+// | Replays   | >= 1         | times each window leaves                                           |
 //
-// A window takes max(Chunks, StrideW) cycles, a row of windows at least InW cycles; II 1 for Chunks = 1.
+// A window takes max(Chunks * Replays, StrideW) cycles, a row of windows at least InW cycles; II 1 for one chunk.
 
 module hwf_window_parallel #(
   parameter int unsigned LaneW     = 8,
@@ -36,7 +37,8 @@ module hwf_window_parallel #(
   parameter int unsigned PadLeft   = 1,
   parameter int unsigned Lanes     = 9,
   parameter bit          Depthwise = 1'b0,
-  parameter int unsigned Group     = 1
+  parameter int unsigned Group     = 1,
+  parameter int unsigned Replays   = 1
 ) (
   input  logic                   clk_i,
   input  logic                   rst_ni,
@@ -65,6 +67,7 @@ module hwf_window_parallel #(
   localparam int unsigned OyW    = $clog2(OutH + 1);
   localparam int unsigned OxW    = $clog2(OutW + 1);
   localparam int unsigned ChunkW = $clog2(Chunks + 1);
+  localparam int unsigned RepW   = $clog2(Replays + 1);
   // Running row and column numbers; half their range exceeds every distance compared.
   localparam int unsigned CntW   = $clog2(4 * (InH + KernelH + StrideH) * InW * (OutH + 1)) + 3;
   localparam int unsigned IyW    = $clog2(InH + KernelH + StrideH) + 2;
@@ -261,9 +264,13 @@ module hwf_window_parallel #(
   logic [Window*LaneW-1:0] hold_q;
   logic                    hold_valid_q;
   logic [ChunkW-1:0]       chunk_q;
+  logic [RepW-1:0]         rep_q;
+  logic                    chunk_last, rep_last;
 
   assign m_axis_tvalid = hold_valid_q;
-  assign hold_free     = ~hold_valid_q | (m_axis_tready & (chunk_q == ChunkW'(Chunks - 1)));
+  assign chunk_last    = chunk_q == ChunkW'(Chunks - 1);
+  assign rep_last      = rep_q == RepW'(Replays - 1);
+  assign hold_free     = ~hold_valid_q | (m_axis_tready & chunk_last & rep_last);
 
   always_ff @(posedge clk_i) begin
     if (move) begin
@@ -281,10 +288,14 @@ module hwf_window_parallel #(
     if (!rst_ni) begin
       hold_valid_q <= 1'b0;
       chunk_q      <= '0;
+      rep_q        <= '0;
     end else begin
       if (move) hold_valid_q <= 1'b1;
       else if (hold_free) hold_valid_q <= 1'b0;
-      if (hold_valid_q & m_axis_tready) chunk_q <= (chunk_q == ChunkW'(Chunks - 1)) ? '0 : chunk_q + ChunkW'(1);
+      if (hold_valid_q & m_axis_tready) begin
+        chunk_q <= chunk_last ? '0 : chunk_q + ChunkW'(1);
+        if (chunk_last) rep_q <= rep_last ? '0 : rep_q + RepW'(1);
+      end
     end
   end
 

@@ -9,7 +9,7 @@
 
 namespace hwf {
 
-// Whole windows, gathered column by column, in `chunks` beats.
+// Whole windows, gathered column by column, in `chunks` beats, replays among them.
 class WindowParallel final : public Module {
  public:
   WindowParallel(const Geometry& g, int64_t chunks, Stream* in, Stream* out)

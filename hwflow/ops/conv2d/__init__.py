@@ -31,7 +31,14 @@ from hwflow.ops.distributed import (
 )
 from hwflow.ops.frontend import KerasCheck, LayerTypes
 from hwflow.ops.keras import check_geometry, check_weights
-from hwflow.ops.lowering import bias_or_zero, output_shape, parameter, result_cast, reuse_factor
+from hwflow.ops.lowering import (
+    bias_or_zero,
+    output_shape,
+    parallel_attrs,
+    parameter,
+    result_cast,
+    reuse_factor,
+)
 from hwflow.ops.matvec import (
     MATVEC_MODULES,
     accumulator,
@@ -45,7 +52,7 @@ from hwflow.ops.matvec import (
     weighted_types,
     windows,
 )
-from hwflow.ops.reuse import legal_reuse_factors
+from hwflow.ops.reuse import PARALLEL, legal_for, legal_reuse_factors, pixel_cycles
 
 # Attributes of the window here and in hls4ml; what a 1-D layer, whose frame is one row, has in their place.
 _WINDOW_ATTRS = {
@@ -96,6 +103,7 @@ class Conv2dOp(OpSpec):
     name: ClassVar[str] = "conv2d"
     hls4ml_classes: ClassVar[tuple[str, ...]] = ("Conv1D", "Conv2D", "PointwiseConv1D", "PointwiseConv2D")
     modules: ClassVar[tuple[str, ...]] = ("hwf_conv2d", *MATVEC_MODULES)
+    parallel: ClassVar[bool] = True
 
     keras: ClassVar[Mapping[str, KerasCheck]] = {
         **dict.fromkeys(("Conv1D", "QConv1D", "Conv2D", "QConv2D", "QConv2DBatchnorm"), _check_conv),
@@ -111,7 +119,7 @@ class Conv2dOp(OpSpec):
         return legal_reuse_factors(positions(layer) * layer.get_attr("n_chan"), layer.get_attr("n_filt"))
 
     def reuse_factors(self, node: QuantNode, inputs: Sequence[QuantNode]) -> list[int]:
-        return legal_reuse_factors(*self._matrix(node).shape)
+        return legal_for(node, legal_reuse_factors(*self._matrix(node).shape))
 
     def lower(self, layer: Any, name: str, inputs: Sequence[QuantNode]) -> QuantNode:
         attrs = window_attrs(layer)
@@ -156,19 +164,23 @@ class Conv2dOp(OpSpec):
         if is_distributed(node):
             return distributed_folding(node, self._matrix(node), inputs[0].channels)
         n_in, n_out = self._matrix(node).shape
-        pe, simd = dense_folding(n_in, n_out, node.reuse_factor)
+        pe, simd = dense_folding(n_in, n_out, pixel_cycles(node))
+        channels, parallel = inputs[0].channels, self._parallel(node)
+        lanes_in = channels if parallel else simd
         window = Window.of(node)
-        straight = window.is_pixel and pe == n_out
+        skip = window.unread(channels // lanes_in, pixel_cycles(node))
+        straight = (skip.reduced() if skip else window).is_pixel and pe == n_out
         return Folding(
-            in_lanes=(node.params["weight"].codes.shape[2] if self._parallel(node) else simd,),
+            in_lanes=(lanes_in,),
             out_lanes=lanes_for(pe, n_in // simd),
-            cycles=node.reuse_factor,
+            cycles=pixel_cycles(node),
             pe=pe,
             simd=simd,
             multipliers=pe * simd,
             latency=3 + multiplication(node, inputs[0], pe, simd).latency(simd),
             buffered=not straight,
-            banked=window if self._parallel(node) and not straight else None,
+            banked=window if parallel and not straight else None,
+            skip=skip,
         )
 
     def access(self, node: QuantNode, inputs: Sequence[QuantNode]) -> tuple[Access, ...] | None:
@@ -182,7 +194,7 @@ class Conv2dOp(OpSpec):
         if is_distributed(node):
             return window_of(node) is not None
         n_in, n_out = self._matrix(node).shape
-        return node.params["weight"].codes.shape[2] % dense_folding(n_in, n_out, node.reuse_factor)[1] != 0
+        return node.params["weight"].codes.shape[2] % dense_folding(n_in, n_out, pixel_cycles(node))[1] != 0
 
     def instance(
         self,
@@ -202,11 +214,11 @@ class Conv2dOp(OpSpec):
             "OutC": node.channels,
             "Simd": folding.simd,
         }
-        parameters |= window_parameters(node, pixels)
+        parameters |= window_parameters(folding.skip.reduced() if folding.skip else Window.of(node), pixels)
         return Instance("hwf_conv2d", parameters | unit_parameters(node, inputs[0], acc, folding, words))
 
 
-def window_parameters(node: QuantNode, pixels: int) -> dict[str, int]:
+def window_parameters(window: Window, pixels: int) -> dict[str, int]:
     """Geometry parameters of a module with a line buffer."""
     names = {
         "InH": "in_h",
@@ -220,14 +232,20 @@ def window_parameters(node: QuantNode, pixels: int) -> dict[str, int]:
         "PadTop": "pad_top",
         "PadLeft": "pad_left",
     }
-    return {ours: int(node.attrs[theirs]) for ours, theirs in names.items()} | {"Pixels": pixels}
+    return {ours: int(getattr(window, theirs)) for ours, theirs in names.items()} | {"Pixels": pixels}
 
 
 def check_parallel(node: QuantNode, parallel: bool) -> list[str]:
-    """Whether a layer that reads whole windows can: its kernel must not be wider than the frame."""
+    """Whether a layer can compute and read as much at once: whole windows must not be wider than the frame."""
+    at_once = int(node.attrs.get(PARALLEL, 1))
+    if node.reuse_factor % at_once:
+        return [
+            f"layer {node.name!r}: ParallelizationFactor {at_once} does not divide ReuseFactor {node.reuse_factor}"
+        ]
     if parallel and int(node.attrs["kernel_w"]) > int(node.attrs["in_w"]):
         return [
-            f"layer {node.name!r}: ReuseFactor {node.reuse_factor} reads several pixels a cycle, which a "
-            "kernel wider than its frame does not allow; choose a reuse factor of at least the kernel's size"
+            f"layer {node.name!r}: {pixel_cycles(node)} cycles an output pixel read several pixels a cycle, which a "
+            "kernel wider than its frame does not allow; choose a reuse factor of at least the kernel's size, "
+            "without a parallelization factor"
         ]
     return []

@@ -8,6 +8,7 @@ import numpy as np
 from hwflow.numerics.fixed import Cast, FixedType, Overflow, Rounding
 from hwflow.ops.base import Case
 from hwflow.ops.casekit import Pair, conv2d, distributed, grid, quantizer, stored_as, tensor, window_attrs
+from hwflow.ops.reuse import PARALLEL
 
 _X8 = grid(8, 4)
 _W8 = grid(8, 7)
@@ -31,10 +32,13 @@ def cases() -> tuple[Case, ...]:
         weight: FixedType = _W8,
         bias: FixedType | None = None,
         cast: Cast = _Y8,
+        at_once: int = 1,
     ) -> Case:
         source = tensor(shape, x)
         bias = bias or grid(10, x.frac + weight.frac - 2)
         attrs = window_attrs(source, kernel, stride, same=same)
+        if at_once > 1:
+            attrs[PARALLEL] = at_once
         node = conv2d(rng, source, channels, attrs, cast, weight=weight, bias=bias, reuse=reuse)
         return Case(name, node, (source,))
 
@@ -55,6 +59,15 @@ def cases() -> tuple[Case, ...]:
         case("parallel-s2", (7, 6, 4), 3, 3, 6, stride=2),
         case("parallel-valid", (6, 5, 2), 3, 3, 3, same=False),
         case("parallel-5x5", (6, 7, 2), 2, 5, 5),
+        # Several output pixels at once: foldings of a smaller reuse factor, some of them legal only as such.
+        case("at-once-4", (4, 4, 3), 4, 3, 108, at_once=4),
+        case("at-once-6", (4, 5, 3), 4, 3, 108, at_once=6),
+        case("at-once-9", (4, 5, 3), 4, 3, 108, at_once=9),
+        case("at-once-27", (5, 4, 3), 4, 3, 108, at_once=27),
+        case("at-once-all", (4, 5, 2), 3, 3, 54, at_once=54),
+        case("at-once-s2", (7, 6, 3), 4, 3, 108, at_once=9, stride=2),
+        case("at-once-point", (4, 5, 6), 4, 1, 12, at_once=3),
+        case("at-once-row", (9, 3), 4, (1, 3), 36, at_once=6),
         # Geometry: strides, valid padding, kernels larger than the frame, steps larger than the kernel.
         case("same3-s2", (7, 6, 4), 6, 3, 18, stride=2),
         case("same3-s2-even", (8, 8, 2), 4, 3, 36, stride=2),
@@ -63,6 +76,7 @@ def cases() -> tuple[Case, ...]:
         case("same5", (6, 7, 2), 3, 5, 25),
         case("valid5-s3", (9, 10, 1), 2, 5, 50, same=False, stride=3),
         case("point-s2", (5, 6, 4), 4, 1, 4, stride=2),
+        case("point-s2-rf8", (5, 6, 4), 4, 1, 8, stride=2),
         case("valid2-s3", (7, 8, 2), 3, 2, 8, same=False, stride=3),
         case("rectangle", (6, 9, 2), 3, (3, 1), 6, stride=(1, 2)),
         case("one-pixel", (1, 1, 4), 4, 3, 9),

@@ -9,7 +9,7 @@
 //
 // Where Simd divides InC, pixels arrive Simd channels a beat and are read word by word (hwf_window); a kernel that is
 // one pixel, not strided and not replayed needs no memory: its words go straight through. Where Simd does not divide
-// InC (several pixels a cycle), pixels arrive whole and whole windows are read (hwf_window_parallel); Pe is OutC then.
+// InC (several pixels a cycle), pixels arrive whole and whole windows are read (hwf_window_parallel).
 // Parameters: see these modules; InLanes is the number of channels a beat that follows.
 
 module hwf_conv2d #(
@@ -67,8 +67,8 @@ module hwf_conv2d #(
   output logic                m_axis_tvalid,
   input  logic                m_axis_tready
 );
-  if ((KernelH * KernelW * InC) % Simd != 0 || (Parallel && Pe != OutC)) begin : gen_bad_simd
-    $fatal(1, "hwf_conv2d: Simd must divide KernelH*KernelW*InC, and InC where Pe is not OutC");
+  if ((KernelH * KernelW * InC) % Simd != 0) begin : gen_bad_simd
+    $fatal(1, "hwf_conv2d: Simd must divide KernelH*KernelW*InC");
   end
   if (OutC % Pe != 0) begin : gen_bad_pe
     $fatal(1, "hwf_conv2d: Pe must divide OutC");
@@ -87,7 +87,7 @@ module hwf_conv2d #(
     hwf_window_parallel #(
       .LaneW(XW), .C(InC), .InH(InH), .InW(InW), .OutH(OutH), .OutW(OutW),
       .KernelH(KernelH), .KernelW(KernelW), .StrideH(StrideH), .StrideW(StrideW),
-      .PadTop(PadTop), .PadLeft(PadLeft), .Lanes(Simd), .Depthwise(1'b0), .Group(1)
+      .PadTop(PadTop), .PadLeft(PadLeft), .Lanes(Simd), .Depthwise(1'b0), .Group(1), .Replays(Folds)
     ) u_window (
       .clk_i, .rst_ni,
       .s_axis_tdata, .s_axis_tvalid, .s_axis_tready,

@@ -18,7 +18,7 @@ class Conv2d final : public Chain {
     Stream* x = in[0];
     if (g.kernel_h * g.kernel_w * g.stride_h * g.stride_w != 1 || folds != 1) {
       x = link();
-      if (channels % simd) add(std::make_unique<WindowParallel>(g, window / simd, in[0], x));
+      if (channels % simd) add(std::make_unique<WindowParallel>(g, window / simd * folds, in[0], x));
       else add(std::make_unique<Window>(g, channels / simd, folds, p("Pixels", 2), in[0], x));
     }
     add(std::make_unique<Mvu>(p, window / simd, x, out[0]));

@@ -32,7 +32,14 @@ from hwflow.ops.distributed import (
 )
 from hwflow.ops.frontend import KerasCheck, LayerTypes
 from hwflow.ops.keras import check_geometry, check_weights
-from hwflow.ops.lowering import bias_or_zero, output_shape, parameter, result_cast, reuse_factor
+from hwflow.ops.lowering import (
+    bias_or_zero,
+    output_shape,
+    parallel_attrs,
+    parameter,
+    result_cast,
+    reuse_factor,
+)
 from hwflow.ops.matvec import (
     MATVEC_MODULES,
     accumulator,
@@ -45,7 +52,7 @@ from hwflow.ops.matvec import (
     weighted_types,
     windows,
 )
-from hwflow.ops.reuse import legal_depthwise_reuse_factors
+from hwflow.ops.reuse import legal_depthwise_reuse_factors, legal_for, pixel_cycles
 
 
 def _check_depthwise(layer: Any, has_precision: bool) -> Iterator[tuple[str, str]]:
@@ -64,6 +71,7 @@ class DepthwiseConv2dOp(OpSpec):
     name: ClassVar[str] = "depthwise_conv2d"
     hls4ml_classes: ClassVar[tuple[str, ...]] = ("DepthwiseConv1D", "DepthwiseConv2D")
     modules: ClassVar[tuple[str, ...]] = ("hwf_depthwise_conv2d", *MATVEC_MODULES)
+    parallel: ClassVar[bool] = True
 
     keras: ClassVar[Mapping[str, KerasCheck]] = dict.fromkeys(
         ("DepthwiseConv1D", "DepthwiseConv2D", "QDepthwiseConv2D", "QDepthwiseConv2DBatchnorm"),
@@ -77,7 +85,8 @@ class DepthwiseConv2dOp(OpSpec):
         return legal_depthwise_reuse_factors(positions(layer), layer.get_attr("n_chan"))
 
     def reuse_factors(self, node: QuantNode, inputs: Sequence[QuantNode]) -> list[int]:
-        return legal_depthwise_reuse_factors(len(self._matrix(node)), inputs[0].channels)
+        factors = legal_depthwise_reuse_factors(len(self._matrix(node)), inputs[0].channels)
+        return legal_for(node, factors)
 
     def lower(self, layer: Any, name: str, inputs: Sequence[QuantNode]) -> QuantNode:
         attrs = window_attrs(layer)
@@ -127,25 +136,27 @@ class DepthwiseConv2dOp(OpSpec):
         if is_distributed(node):
             return distributed_folding(node, self._spread(node, inputs[0].channels), inputs[0].channels)
         kernel, channels = len(self._matrix(node)), inputs[0].channels
-        lanes_in, simd = depthwise_folding(kernel, channels, node.reuse_factor)
+        lanes_in, simd = depthwise_folding(kernel, channels, pixel_cycles(node))
         pe = lanes_in * (node.channels // channels)
+        window = Window.of(node)
         return Folding(
             in_lanes=(lanes_in if simd == 1 else channels,),
             out_lanes=lanes_for(pe, kernel // simd),
-            cycles=node.reuse_factor,
+            cycles=pixel_cycles(node),
             pe=pe,
             simd=simd,
             multipliers=pe * simd,
             latency=3 + multiplication(node, inputs[0], pe, simd, depthwise=True).latency(simd),
             buffered=True,
-            banked=Window.of(node) if simd > 1 else None,
+            banked=window if simd > 1 else None,
+            skip=window.unread(channels // lanes_in, pixel_cycles(node)) if simd == 1 else None,
         )
 
     def access(self, node: QuantNode, inputs: Sequence[QuantNode]) -> tuple[Access, ...] | None:
         return None if is_beatwise(node) else (Window.of(node).access(),)
 
     def check(self, node: QuantNode, inputs: Sequence[QuantNode]) -> list[str]:
-        simd = depthwise_folding(len(self._matrix(node)), inputs[0].channels, node.reuse_factor)[1]
+        simd = depthwise_folding(len(self._matrix(node)), inputs[0].channels, pixel_cycles(node))[1]
         return check_parallel(node, window_of(node) is not None if is_distributed(node) else simd > 1)
 
     def instance(
@@ -172,6 +183,6 @@ class DepthwiseConv2dOp(OpSpec):
             "Multiplier": channels // inputs[0].channels,
             "Simd": folding.simd,
         }
-        parameters |= window_parameters(node, pixels)
+        parameters |= window_parameters(folding.skip.reduced() if folding.skip else Window.of(node), pixels)
         unit = unit_parameters(node, inputs[0], acc, folding, words, depthwise=True)
         return Instance("hwf_depthwise_conv2d", parameters | unit)

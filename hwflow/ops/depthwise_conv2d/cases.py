@@ -17,6 +17,7 @@ from hwflow.ops.casekit import (
     tensor,
     window_attrs,
 )
+from hwflow.ops.reuse import PARALLEL
 
 _X8 = grid(8, 4)
 _W8 = grid(8, 7)
@@ -38,9 +39,12 @@ def cases() -> tuple[Case, ...]:
         weight: FixedType = _W8,
         cast: Cast | None = None,
         multiplier: int = 1,
+        at_once: int = 1,
     ) -> Case:
         source = tensor(shape, x)
         attrs = window_attrs(source, kernel, stride, same=same)
+        if at_once > 1:
+            attrs[PARALLEL] = at_once
         bias = grid(10, x.frac + weight.frac - 1)
         cast = cast or quantizer(8, 3)
         node = depthwise_conv2d(
@@ -61,6 +65,9 @@ def cases() -> tuple[Case, ...]:
         case("parallel-rf3", (5, 6, 4), 3, 3),
         case("parallel-s2", (6, 7, 2), 3, 3, stride=2),
         case("parallel-global", (4, 4, 6), 4, 4, same=False),
+        case("at-once-4", (5, 6, 4), 3, 36, at_once=4),
+        case("at-once-6", (5, 6, 4), 3, 36, at_once=6),
+        case("point-s2", (5, 6, 4), 1, 4, stride=2),
         case("odd-channels", (4, 5, 5), 3, 45),
         case("rectangle", (5, 6, 3), (1, 3), 3),
         case("point", (3, 4, 4), 1, 1),

@@ -11,7 +11,7 @@ import numpy as np
 from hwflow.errors import InternalError
 from hwflow.ir.graph import QuantNode
 from hwflow.numerics.fixed import Cast, Codes, FixedType
-from hwflow.ops.base import Folding, Instance, Interval, OpSpec
+from hwflow.ops.base import Folding, Instance, Interval, OpSpec, lanes_within
 from hwflow.ops.frontend import KerasCheck, LayerTypes, supported
 from hwflow.ops.lowering import output_shape, result_cast
 
@@ -39,8 +39,14 @@ class InputOp(OpSpec):
         raise InternalError("an input node computes nothing")
 
     def folding(self, node: QuantNode, inputs: Sequence[QuantNode], lanes: Sequence[int]) -> Folding:
-        # A pixel a beat, as an image source delivers it; wide vectors arrive as the first layer reads them.
-        width = node.channels if node.channels <= 4 or node.pixels == 1 else 1
+        return Folding(in_lanes=(), out_lanes=node.channels, cycles=1, latency=0)
+
+    def folding_within(
+        self, node: QuantNode, inputs: Sequence[QuantNode], lanes: Sequence[int], cycles: int
+    ) -> Folding:
+        # A pixel a beat, as an image source delivers it, and vectors whole; many channels no wider than needed.
+        whole = node.channels <= 4 or node.pixels == 1
+        width = node.channels if whole else lanes_within(node, cycles)
         return Folding(in_lanes=(), out_lanes=width, cycles=node.channels // width, latency=0)
 
     def instance(

@@ -210,7 +210,7 @@ class PoolOp(FollowingOp):
             "Lanes": folding.out_lanes,
             "QFrac": source.type.frac,
         }
-        parameters |= window_parameters(node, pixels) | grid_parameters("X", source.type, frac=False)
+        parameters |= window_parameters(window, pixels) | grid_parameters("X", source.type, frac=False)
         if node.attrs["function"] == "average":
             parameters |= _mean_parameters(node, ranges[0], source.type.frac)
         return Instance("hwf_pool", parameters | cast_parameters(node))
