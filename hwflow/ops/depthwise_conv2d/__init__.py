@@ -93,7 +93,7 @@ class DepthwiseConv2dOp(OpSpec):
         shape = output_shape(layer)
         kernel = (attrs["kernel_h"], attrs["kernel_w"], shape[-1])
         params = {"weight": parameter(layer, "weight", kernel), "bias": bias_or_zero(layer, shape[-1])}
-        attrs_all = {**attrs, **strategy_attrs(layer), **format_attrs(layer)}
+        attrs_all = {**attrs, **strategy_attrs(layer), **format_attrs(layer), **parallel_attrs(layer)}
         return QuantNode(
             name,
             self.name,
