@@ -198,7 +198,7 @@ def synthesize_design(
     DesignResult
     """
     logs.mkdir(parents=True, exist_ok=True)
-    blocks = [*design.blocks, *_last_beat_counters(design)]
+    blocks = [*design.blocks, *last_beat_counters(design)]
     distinct: dict[str, tuple[ModuleJob, Path]] = {}
     keys = []
     for block in blocks:
@@ -220,7 +220,7 @@ def _each(results: Iterable[ModuleResult]) -> Iterator[ModuleResult]:
     yield from results
 
 
-def _last_beat_counters(design: Design) -> Sequence[Block]:
+def last_beat_counters(design: Design) -> Sequence[Block]:
     """The ``hwf_tlast`` of each output, which the writer adds to the blocks."""
     return [
         Block(

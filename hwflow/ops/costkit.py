@@ -1,0 +1,248 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a module is made of, as far as its parameters tell: registers, sums, choices, memories, multipliers.
+
+An operation's ``cost.py`` describes its modules in these words; what a family makes of them follows from its rules
+(:mod:`hwflow.tools.fabric`). Registers, memory blocks and multipliers are counted. LUTs are estimated feature by
+feature, in units of what the structure would take by itself; a coefficient for each feature, fitted to synthesis
+results (:mod:`hwflow.cost.resources`), accounts for what logic optimization saves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import ceil
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwflow.ops.base import Memory
+from hwflow.tools.fabric import Fabric, Placed
+
+#: Words of a memory whose columns are LUTs.
+_SMALL = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What synthesis sees of a constant memory.
+
+    Parameters
+    ----------
+    depth : int
+        Words.
+    live : ndarray of bool, shape (width,)
+        Bits that are not the same in all words, low bit first.
+    distinct : int
+        Different columns among them.
+    """
+
+    depth: int
+    live: NDArray[np.bool_]
+    distinct: int
+
+    @property
+    def width(self) -> int:
+        """Bits of a word."""
+        return int(self.live.size)
+
+    @classmethod
+    def of_words(cls, words: Sequence[int], width: int) -> Contents:
+        """Of words of so many bits; equal columns are looked for only where logic may hold them."""
+        changing = 0
+        for word in words:
+            changing |= word ^ words[0]
+        live = np.array([changing >> bit & 1 for bit in range(width)], dtype=bool)
+        if len(words) > _SMALL:
+            return cls(len(words), live, int(live.sum()))
+        columns = {tuple(word >> bit & 1 for word in words) for bit in np.flatnonzero(live).tolist()}
+        return cls(len(words), live, len(columns))
+
+    @classmethod
+    def of_memory(cls, memory: Memory) -> Contents:
+        """Of a memory that has not been written yet."""
+        words, width = memory.words, memory.lane_width
+        shifts = np.arange(width)
+        changing = np.bitwise_or.reduce(words ^ words[:1], axis=0)
+        live = ((changing[:, None] >> shifts) & 1).astype(bool).reshape(-1)
+        if len(words) > _SMALL:
+            return cls(len(words), live, int(live.sum()))
+        bits = ((words[:, :, None] >> shifts) & 1).astype(np.uint8).reshape(len(words), -1)
+        columns = np.packbits(bits[:, live], axis=0).T
+        return cls(len(words), live, len({column.tobytes() for column in columns}))
+
+    @classmethod
+    def unknown(cls, depth: int, width: int) -> Contents:
+        """Of a memory that is only known by its size: no bit is constant, no two columns are equal."""
+        return cls(depth, np.full(width, depth > 1), width if depth > 1 else 0)
+
+
+#: Parameters of a module: numbers, lists of them, and what is known of its memories.
+Parameters = Mapping[str, "int | tuple[int, ...] | Contents"]
+
+
+@dataclass(slots=True)
+class Structure:
+    """What has been counted of a module.
+
+    Parameters
+    ----------
+    fabric : Fabric
+        Rules of the family.
+    ff, dsp : int
+        Flip-flops, hard multipliers.
+    cells, blocks : int
+        Memory blocks as synthesis instantiates them, and in the unit of the family (18 Kb for AMD).
+    luts : dict of str to float
+        LUTs by feature.
+    """
+
+    fabric: Fabric
+    ff: int = 0
+    dsp: int = 0
+    cells: int = 0
+    blocks: int = 0
+    luts: dict[str, float] = field(default_factory=dict)
+
+    def register(self, bits: int) -> None:
+        """Flip-flops."""
+        self.ff += bits
+
+    def lut(self, feature: str, amount: float) -> None:
+        """LUTs known otherwise."""
+        if amount > 0:
+            self.luts[feature] = self.luts.get(feature, 0.0) + amount
+
+    def logic(self, feature: str, inputs: float, times: float = 1) -> None:
+        """A function of so many inputs, as a tree of LUTs, so many times."""
+        if inputs > 1:
+            self.lut(feature, times * ceil((inputs - 1) / (self.fabric.lut_inputs - 1)))
+
+    def add(self, feature: str, bits: int, times: float = 1) -> None:
+        """A sum: a carry chain, or logic where it is too narrow for one."""
+        if bits < 1:
+            return
+        if bits < self.fabric.least_carry:
+            self.lut(feature, times * bits * (1 if self.fabric.lut_inputs > 4 else 1.25))
+        elif self.fabric.lut_inputs > 4:
+            self.lut(feature, times * bits)
+        else:
+            self.lut(feature, times * 2 * ceil(bits / 2))
+
+    def mux(self, feature: str, ways: int, bits: float) -> None:
+        """A choice of one of ``ways`` words."""
+        if ways > 1:
+            inputs = 4 if self.fabric.lut_inputs > 4 else 2
+            self.lut(feature, bits * ceil((ways - 1) / (inputs - 1)))
+
+    def counter(self, feature: str, last: int) -> None:
+        """A counter from 0 to ``last``, its register and the comparison with its end."""
+        bits = (last + 1).bit_length()
+        if last:
+            self.register(last.bit_length())
+            self.add(feature, last.bit_length())
+            self.logic(feature, bits)
+
+    def memory(
+        self, feature: str, depth: int, width: int, *, reads: int = 1, registered: bool = True
+    ) -> Placed:
+        """A memory with a write port and registered reads at once or, where not ``registered``, without a register.
+
+        Returns
+        -------
+        Placed
+            Where it went.
+        """
+        placed = self.fabric.place(depth, width, written=True, reads=reads)
+        self.blocks += placed.blocks
+        self.cells += placed.cells
+        self.lut("memory.lut", placed.luts)
+        if placed.kind is None:
+            self.register(depth * width)
+            self.mux("memory.read", depth, width * reads)
+            self.lut("memory.write", depth)
+        elif placed.banks > 1:
+            self.mux("memory.banks", placed.banks, width * reads)
+            self.lut("memory.banks", placed.banks)
+        if placed.in_block and placed.banks > 1:
+            self.register((placed.banks - 1).bit_length() * reads)
+        if not placed.in_block and registered:
+            self.register(width * reads)
+        if placed.emulated:
+            address = max(depth - 1, 1).bit_length()
+            self.register(width * (1 + reads) + address + 1 + reads)
+            self.lut("memory.emulated", width * reads + address / 2)
+        return placed
+
+    def rom(
+        self,
+        feature: str,
+        contents: Contents,
+        *,
+        reads: int = 1,
+        block: bool = False,
+        low: int = 0,
+        width: int | None = None,
+    ) -> Placed:
+        """A constant memory with registered reads of the bits from ``low`` on."""
+        width = contents.width if width is None else width
+        used = np.zeros(contents.width, dtype=bool)
+        used[low : low + width] = True
+        live = contents.live
+        seen = int((used & live).sum())
+        placed = self.fabric.place(
+            contents.depth, int(live.sum()), written=False, reads=reads, block=block, used=used[live]
+        )
+        self.blocks += placed.blocks
+        self.cells += placed.cells
+        if placed.kind is None:
+            seen = round(seen * contents.distinct / max(int(live.sum()), 1))
+            self.lut(feature, reads * seen * self._rom_luts(contents.depth))
+            self.register(seen * reads)
+        elif placed.banks > 1:
+            self.mux("memory.banks", placed.banks, seen * reads)
+            self.register((placed.banks - 1).bit_length() * reads)
+        return placed
+
+    def seen(self, contents: Contents, low: int, width: int) -> int:
+        """Bits of a constant word that differ from word to word and from each other."""
+        live = contents.live
+        return round(int(live[low : low + width].sum()) * contents.distinct / max(int(live.sum()), 1))
+
+    def _rom_luts(self, depth: int) -> float:
+        """LUTs of a function of the address."""
+        table = 1 << self.fabric.lut_inputs
+        if depth <= 2:
+            return 0  # an address bit itself
+        if depth <= table:
+            return 1
+        tables = ceil(depth / table)
+        return tables + (tables - 1) // max(self.fabric.free_mux, 1)
+
+    def multiply(self, feature: str, a: int, b: int, y: int, *, signed: bool = True, times: int = 1) -> int:
+        """Products of ``a`` and ``b`` bits, of which ``y`` bits are needed; returns the hard blocks of one."""
+        number = self.fabric.blocks(a, b, y, signed=signed)
+        self.dsp += number * times
+        if not number:
+            self.lut(feature, times * min(a, b) * max(a, b))
+        return number
+
+
+def number(parameters: Parameters, name: str, default: int = 0) -> int:
+    """A numeric parameter, or its default."""
+    value = parameters.get(name, default)
+    if not isinstance(value, int):
+        raise TypeError(f"parameter {name} is no number")
+    return value
+
+
+def contents(parameters: Parameters, name: str) -> Contents:
+    """What is known of a memory."""
+    value = parameters[name]
+    if not isinstance(value, Contents):
+        raise TypeError(f"parameter {name} is no memory")
+    return value
+
+
+#: Counts the structure of a module with these parameters.
+Describe = Callable[[Structure, Parameters], None]

@@ -1,0 +1,360 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Structure of the modules that operations share (``rtllib/*.sv``), in the words of :mod:`hwflow.ops.costkit`."""
+
+from __future__ import annotations
+
+from math import ceil, gcd
+
+from hwflow.ops.costkit import Parameters, Structure, contents, number
+
+
+def _clog2(value: int) -> int:
+    return (max(value, 1) - 1).bit_length()
+
+
+def fifo(s: Structure, p: Parameters) -> None:
+    """``hwf_fifo``."""
+    width, depth = number(p, "Width"), number(p, "Depth")
+    s.memory("fifo", depth, width)
+    address, count = max(_clog2(depth), 1), _clog2(depth + 1)
+    s.register(2 * address + count + 1)
+    s.add("fifo.address", address, 2)
+    if depth & (depth - 1):
+        s.logic("fifo.address", address, 2)
+        s.lut("fifo.wrap", 2 * address)
+    s.add("fifo.count", count, 2)
+    s.logic("fifo.count", count, 2)
+    s.lut("fifo.control", 1)
+
+
+def fork(s: Structure, p: Parameters) -> None:
+    """``hwf_fork``."""
+    outputs = number(p, "Outputs")
+    s.register(outputs)
+    s.lut("fork", outputs)
+    s.logic("fork", 2 * outputs)
+
+
+def tlast(s: Structure, p: Parameters) -> None:
+    """``hwf_tlast``."""
+    beats = number(p, "Beats")
+    s.counter("tlast", beats - 1)
+
+
+def dwc(s: Structure, p: Parameters) -> None:
+    """``hwf_dwc``."""
+    width, lanes_in, lanes_out = number(p, "LaneW"), number(p, "InLanes"), number(p, "OutLanes")
+    middle = lanes_in // gcd(lanes_in, lanes_out) * lanes_out
+    up, down = middle // lanes_in, middle // lanes_out
+    if up > 1:
+        s.register(middle * width + _clog2(up + 1))
+        s.add("dwc.up", _clog2(up + 1))
+        s.lut("dwc.up", 3)
+    if down > 1:
+        s.register(middle * width + _clog2(down + 1))
+        s.lut("dwc.shift", (middle - lanes_out) * width)
+        s.add("dwc.down", _clog2(down + 1))
+        s.lut("dwc.down", 3)
+
+
+def cast(
+    s: Structure,
+    in_w: int,
+    signed: int,
+    in_frac: int,
+    out_w: int,
+    out_signed: int,
+    out_frac: int,
+    rounding: int,
+    overflow: int,
+    *,
+    relu: int = 0,
+    times: int = 1,
+    registered: bool = True,
+) -> int:
+    """``hwf_cast``; returns how many bits of its input matter."""
+    shift = in_frac - out_frac
+    right, left = max(shift, 0), max(-shift, 0)
+    rounds = right > 0 and rounding != 0
+    # Bits of the rounded value, its sign included.
+    value = max(in_w + (0 if signed else 1) + left - right, 1) + int(rounds)
+    room = out_w + (0 if out_signed else 1)
+    clips = overflow != 0 and (value > room or (not out_signed and signed and not relu))
+    kept = value if overflow or relu else min(value, room)
+    constant = 0 if clips else min(left, out_w)
+    unsigned_top = max(out_w - value + 1, 0) if not signed else 0
+    if registered:
+        s.register(times * max(out_w - constant - unsigned_top, 0))
+    if rounds:
+        s.add("cast.round", min(kept, value - 1), times)
+        if rounding == 6:
+            s.logic("cast.even", right, times)
+        elif rounding != 2:
+            s.add("cast.sign", right, times)
+    if clips:
+        s.lut("cast.clip", times * out_w)
+        s.logic("cast.detect", value - room + 2, 2 * times)
+    elif relu and signed:
+        s.lut("cast.relu", times * out_w)
+    # Truncation looks at no bit below the result, rounding half up at one.
+    below = max(right - rounding // 2, 0) if rounding in (0, 2) else 0
+    top = in_w if overflow or relu else min(in_w, out_w + right + int(rounds))
+    return max(top - below, 0)
+
+
+def cast_of(s: Structure, p: Parameters, in_w: int, signed: int, in_frac: int, *, times: int) -> int:
+    """The cast to the module's output grid ``Y``, in so many lanes."""
+    return cast(
+        s,
+        in_w,
+        signed,
+        in_frac,
+        number(p, "YW"),
+        number(p, "YSigned", 1),
+        number(p, "YFrac"),
+        number(p, "Rounding"),
+        number(p, "Overflow"),
+        relu=number(p, "Relu"),
+        times=times,
+    )
+
+
+def table(s: Structure, p: Parameters, name: str, lanes: int) -> None:
+    """``hwf_table``: each pair of lanes has a copy."""
+    for first in range(0, lanes, 2):
+        s.rom("table", contents(p, name), reads=min(2, lanes - first))
+
+
+def window(
+    s: Structure,
+    *,
+    width: int,
+    words: int,
+    in_h: int,
+    in_w: int,
+    out_h: int,
+    out_w: int,
+    kernel_h: int,
+    kernel_w: int,
+    stride_h: int,
+    stride_w: int,
+    replays: int,
+    depthwise: bool,
+    pixels: int,
+) -> None:
+    """``hwf_window``."""
+    size = pixels * words
+    address = max(_clog2(size), 1)
+    count = _clog2(2 * (pixels + (in_h + kernel_h + stride_h) * (in_w + kernel_w + stride_w))) + 2
+    row, col = _clog2(in_h + kernel_h + stride_h) + 2, _clog2(in_w + kernel_w + stride_w) + 2
+    x, y, word = _clog2(out_w + 1), _clog2(out_h + 1), _clog2(words + 1)
+    s.memory("window", size, width)
+    # Addresses and numbers that move in steps of a power of two keep their low bits.
+    steps = gcd(gcd(stride_w, stride_h * in_w - (out_w - 1) * stride_w), in_h * in_w)
+    pixel = kernel_h == kernel_w == 1
+    s.register(3 * address + 2 * max(address - _zeros(words), 0) + (0 if pixel and depthwise else address))
+    s.register(7 * count + max(count - _zeros(in_h * in_w), 0) + max(count - _zeros(steps), 0))
+    s.register(5 * row + 5 * col + x + y + 2 * word + 2)
+    s.register(_idle(s, _clog2(kernel_w + 1), kernel_w > 1) + _clog2(kernel_h + 1))
+    s.register(0 if depthwise else _clog2(replays + 1))
+    s.lut("window.zero", width)
+    s.add("window.count", count, 9)
+    s.lut("window.count", 4 * count)
+    s.add("window.address", address, 9)
+    s.lut("window.address", 6 * address)
+    s.lut("window.place", 3 * (row + col))
+    s.add("window.place", row, 4)
+    s.add("window.place", col, 4)
+    s.lut("window.control", x + y + word + 10)
+
+
+def _zeros(value: int) -> int:
+    """Trailing zero bits."""
+    return (value & -value).bit_length() - 1 if value else 0
+
+
+def _idle(s: Structure, bits: int, moves: bool) -> int:
+    """A register that always holds zero where nothing moves it; some families' synthesis sees that."""
+    return bits if moves or s.fabric.keeps_idle else 0
+
+
+def window_parallel(
+    s: Structure,
+    *,
+    lane_w: int,
+    channels: int,
+    in_h: int,
+    in_w: int,
+    out_h: int,
+    out_w: int,
+    kernel_h: int,
+    kernel_w: int,
+    stride_h: int,
+    stride_w: int,
+    lanes: int,
+) -> None:
+    """``hwf_window_parallel``."""
+    pixel = channels * lane_w
+    step = max(in_h - (out_h - 1) * stride_h, stride_h)
+    banks = kernel_h + step
+    bank, col = _clog2(banks), max(_clog2(in_w), 1)
+    positions = kernel_h * kernel_w
+    chunks = positions * channels // lanes
+    count = _clog2(4 * (in_h + kernel_h + stride_h) * in_w * (out_h + 1)) + 3
+    row, column = _clog2(in_h + kernel_h + stride_h) + 2, _clog2(in_w + kernel_w + stride_w) + 2
+    for _ in range(banks):
+        s.memory("parallel", in_w, pixel)
+    s.register(2 * col + 3 * bank + 9 * count + _clog2(out_h + 1) * 2 + _clog2(out_w + 1) + row + column)
+    s.register(2 * positions * pixel + 4 + (_clog2(chunks + 1) if chunks > 1 else 0))
+    s.mux("parallel.bank", banks, kernel_h * pixel)
+    s.lut("parallel.mask", positions * pixel)
+    s.mux("parallel.chunk", chunks, lanes * lane_w)
+    s.add("parallel.count", count, 12)
+    s.lut("parallel.control", 4 * (row + column) + 2 * col + 4 * bank)
+
+
+def delayed(s: Structure, length: int, bits: int) -> None:
+    """Registers in a row without reset, which LUTs hold where the family has shift registers and there are three."""
+    if length >= 3 and s.fabric.shift_registers:
+        s.lut("shift", bits)
+    else:
+        s.register(max(length, 0) * bits)
+
+
+def mvu(
+    s: Structure,
+    p: Parameters,
+    *,
+    pe: int,
+    simd: int,
+    depthwise: bool,
+    folds: int,
+    synapse_folds: int,
+    cleared: bool,
+) -> None:
+    """``hwf_mvu``; the names of its parameters are those of the layer module around it.
+
+    ``cleared`` says that its words come from ``hwf_window``, whose zeros become a reset of the first register.
+    """
+    lanes, x_w, code, w_w = number(p, "Lanes"), number(p, "XW"), number(p, "WeightCode"), number(p, "WW")
+    pack, chain, acc_w = number(p, "Pack"), number(p, "Chain", 1), number(p, "AccW")
+    sum_w, out_w = number(p, "SumW"), number(p, "YW")
+    block, w_signed, x_signed = number(p, "RomBlock"), number(p, "WSigned"), number(p, "XSigned", 1)
+    depth, slots = folds * synapse_folds, pe // lanes
+    biases = folds * slots
+    words = (pe if depthwise else 1) * simd
+    group = max(pack, 1)
+    groups, chains = pe // group, simd // chain
+    group_w = w_w + (group - 1) * (w_w + 1)
+    word_w = groups * chains * group_w
+    linked = pack > 1 or chain > 1
+    digits = pack == 0 and code == 0
+    wait = int(bool(block) or digits)
+    levels = _clog2(chains)
+    last = wait + 1 + (chain if linked else 0) + levels
+    packs = s.fabric.packs_registers and pack > 0
+    # Control.
+    address = max(_clog2(depth), 1) if depth > 1 else 0
+    s.register(address * chain)
+    syn = _clog2(synapse_folds + 1)
+    s.register(_idle(s, syn, synapse_folds > 1))
+    for moves in (synapse_folds > 1, synapse_folds > 1 or s.fabric.keeps_idle):  # first, last
+        if moves:
+            delayed(s, last + 1, 1)
+    s.register(last + 1 + 6)
+    s.register(max(_clog2(slots), 1) + _clog2(biases))
+    s.add("mvu.control", address)
+    s.add("mvu.control", syn if synapse_folds > 1 else 0)
+    s.add("mvu.control", _clog2(biases))
+    s.lut("mvu.fixed", 12)
+    # Weights.
+    if depth > 1:
+        for k in range(chain):
+            weights, low = contents(p, "WeightFile"), k * word_w
+            s.rom("mvu.rom", weights, block=bool(block), low=low, width=word_w)
+            if wait and not packs:
+                s.register(s.seen(weights, low, word_w))
+    # Words: lane k of a chain waits k cycles; the last two registers move into the multipliers.
+    for k in range(chain):
+        length = k + 1 + wait
+        if packs:
+            length -= min(2, length - 1 if cleared else length)
+        delayed(s, length, words // chain * x_w)
+    # Products.
+    product = min(x_w + w_w, acc_w)
+    levels_in_block = packs and pack == 1 and not linked and levels == 0
+    if digits:
+        s.register(words * (x_w + 1))
+        s.add("mvu.threefold", x_w + 1, words)
+        s.register(pe * simd * acc_w)
+        terms = ceil(w_w / 2)
+        s.add("mvu.digits", x_w + 3, pe * simd * max(terms - 1, 0))
+        s.lut("mvu.select", pe * simd * (x_w + 2) * terms)
+    elif pack == 0:
+        bits = min(x_w + (1 << (w_w - 1)) if code == 3 else x_w + 1, acc_w)
+        s.register(pe * simd * bits)
+        s.lut(f"mvu.code{code}", pe * simd * bits)
+    else:
+        number_of = s.multiply(
+            "mvu.product", x_w + 1 - x_signed, group_w if group > 1 else w_w + 1 - w_signed, product,
+            times=groups * simd,
+        )  # fmt: skip
+        if not (packs and number_of):
+            s.register(groups * simd * (product if group == 1 else group * number(p, "PackBits")))
+    # Sums.
+    link_w = group * number(p, "PackBits") + 1 if group > 1 else acc_w
+    if linked and not packs:
+        s.register(groups * simd * link_w)
+        s.add("mvu.link", link_w, groups * (simd - chains))
+    size, below, nodes = chains, 0, 0
+    while size > 1:
+        nodes += size // 2
+        size = ceil(size / 2)
+        below += size
+    s.register(pe * below * acc_w)
+    s.add("mvu.tree", acc_w, pe * nodes)
+    if not levels_in_block:
+        s.register(pe * acc_w)
+        if synapse_folds > 1:
+            s.add("mvu.accumulate", acc_w, pe)
+    s.register(pe * acc_w + lanes * acc_w)
+    s.mux("mvu.pick", slots, lanes * acc_w)
+    # Result.
+    if biases > 1:
+        s.rom("mvu.bias", contents(p, "BiasFile"))
+    s.register(lanes * sum_w)
+    s.add("mvu.sum", sum_w, lanes)
+    cast_of(s, p, sum_w, 1, number(p, "SumFrac"), times=lanes)
+    s.register(lanes * out_w)
+    s.lut("mvu.held", lanes * out_w)
+
+
+def reorder(s: Structure, p: Parameters) -> None:
+    """``hwf_reorder``."""
+    width, lanes_in, lanes = number(p, "Width"), number(p, "InLanes", 1), number(p, "Lanes", 1)
+    words, block = number(p, "Words"), number(p, "Block") // lanes_in
+    address, count = max(_clog2(words), 1), _clog2(words + 1) + 1
+    position = max(_clog2(lanes_in), 1)
+    place = count + position
+    sizes = [number(p, f"Size{level}", 1) for level in range(4)]
+    sizes[3] //= lanes
+    for _ in range(lanes):
+        s.memory("reorder", words, lanes_in * width)
+        if lanes_in > 1:
+            s.register(position)
+            s.mux("reorder.pick", lanes_in, width)
+            s.add("reorder.position", position + 1, 2)
+        s.add("reorder.address", count + 1, 3)
+    s.register((2 if words > block else 1) * address + count + 1)
+    used = count + (position if lanes_in > 1 else 0)
+    s.register(used * (1 + sum(size > 1 for size in sizes[:3])))
+    for size in sizes:
+        s.counter("reorder.loop", size - 1)
+    s.add("reorder.place", place, 2)
+    s.lut("reorder.place", 2 * place)
+    s.add("reorder.address", count, 4)
+    s.lut("reorder.control", 6)
+
+
+#: Modules that stand between layers, and those of operations without a module of their own.
+MODULES = {"hwf_fifo": fifo, "hwf_fork": fork, "hwf_tlast": tlast, "hwf_dwc": dwc, "hwf_reorder": reorder}
