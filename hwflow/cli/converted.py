@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from hwflow.ir.graph import QuantGraph
 
 CONVERTED, GRAPH = "convert", "graph"
+#: The same of the C++ project: step and folder.
+WRITTEN, PROJECT = "hls", "hls"
 
 SourceArgument = Annotated[
     Path, typer.Argument(metavar="CONFIG|RUN", help="YAML file of a design, or the folder of a run.")
@@ -40,3 +42,21 @@ def converted(source: Path, *, trust: bool) -> tuple[Path, QuantGraph]:
             f"run `hwflow run CONFIG --until {CONVERTED} --out {run}` first",
         )
     return run, load_graph(run / GRAPH)
+
+
+def with_project(source: Path, *, trust: bool) -> Path:
+    """Run folder of a design or a run, with its C++ project.
+
+    Raises
+    ------
+    ConfigError
+        When the run holds none.
+    """
+    run = source if source.is_dir() else Path("runs") / source.stem
+    if not source.is_dir():
+        execute(source, run, last=WRITTEN, trust=trust)
+    elif not (run / PROJECT).is_dir():
+        raise ConfigError(
+            f"{run} holds no C++ project", f"run `hwflow run CONFIG --until {WRITTEN} --out {run}` first"
+        )
+    return run

@@ -8,12 +8,14 @@ import os
 from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hwflow.cli.common import JsonFlag, echo, emit_json, guarded, table
-from hwflow.cli.converted import SourceArgument, converted
+from hwflow.cli.converted import PROJECT, SourceArgument, converted, with_project
 from hwflow.cli.run import TrustFlag, show_progress
 from hwflow.errors import UserError
 
@@ -23,6 +25,16 @@ if TYPE_CHECKING:
     from hwflow.tools.targets import Resources
 
 FOLDER = "synth"
+#: Vivado's name of the part that designs have where they name none.
+PART = "xc7z045ffg900-2"
+
+
+class Tool(str, Enum):
+    """Who synthesizes."""
+
+    YOSYS = "yosys"
+    VIVADO = "vivado"
+    VITIS = "vitis"
 
 
 @guarded
@@ -44,6 +56,13 @@ def synth(
         float, typer.Option("--clock", min=1, help="Frequency that place and route aims at, MHz.")
     ] = 100.0,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the placer.")] = 1,
+    tool: Annotated[
+        Tool,
+        typer.Option("--tool", help="yosys; or AMD's vivado (SystemVerilog) or vitis (C++), if installed."),
+    ] = Tool.YOSYS,
+    part: Annotated[
+        str, typer.Option("--part", metavar="PART", help="Part that Vivado implements for.")
+    ] = PART,
     jobs: Annotated[
         int | None, typer.Option("--jobs", min=1, help="Syntheses at the same time.  [default: all cores]")
     ] = None,
@@ -55,7 +74,16 @@ def synth(
     Equal modules are synthesized once, and unchanged ones not again. Shows look-up tables, flip-flops,
     multipliers and block memories by layer and in all, and which known parts of the family hold them.
     With --route or --bitstream the whole design is also synthesized flat, placed and routed with nextpnr.
+    With --tool vivado the SystemVerilog is implemented out of context, with --tool vitis the C++ project goes through
+    C synthesis; their own reports are read.
     """
+    if tool is not Tool.YOSYS:
+        record = _vendor(tool, source, trust=trust, part=part, clock=clock)
+        if as_json:
+            emit_json(record)
+        else:
+            echo("\n".join(f"{name}: {value}" for name, value in record.items()))
+        return
     from hwflow.cost.parts import fits, parts
     from hwflow.emit.design import build_design
     from hwflow.synth.board import find_board
@@ -109,6 +137,31 @@ def synth(
     if routed:
         _show_routed(routed, board)
     echo(f"{family.title}; record: {path}")
+
+
+def _vendor(tool: Tool, source: Path, *, trust: bool, part: str, clock: float) -> dict[str, Any]:
+    """What a tool of AMD says; the record is kept in the run folder."""
+    from hwflow.tools import vivado
+
+    if tool is Tool.VIVADO:
+        from hwflow.emit.design import build_design
+        from hwflow.emit.rtl import write_rtl
+        from hwflow.tools.verilator import read_filelist
+
+        run, graph = converted(source, trust=trust)
+        place = run / FOLDER / tool.value
+        write_rtl(build_design(graph), place / "rtl")
+        files = [path for path in read_filelist(place / "rtl" / "filelist.f") if path.stem != "hwf_tap"]
+        found = vivado.implement(files, graph.name, part, 1000 / clock, place, cwd=place / "rtl")
+        record = {"tool": tool.value, "part": part, **asdict(found)}
+    else:
+        run = with_project(source, trust=trust)
+        estimate = vivado.synthesize_hls(run / PROJECT, run / "logs" / FOLDER / "vitis.log")
+        record = {"tool": tool.value, "kind": "estimate of C synthesis", **asdict(estimate)}
+    path = run / FOLDER / f"{tool.value}.json"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(record, indent=1) + "\n")
+    return record
 
 
 def _row(name: str, found: Resources) -> tuple[str, ...]:

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 from functools import cache
 from importlib import resources
-from typing import Annotated, Any
+from typing import Annotated
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
-from hwflow.emit.design import Design
+from hwflow.emit.design import Design, Stream
 from hwflow.emit.rtl import bus_width
 from hwflow.errors import ConfigError, UserError, did_you_mean
 from hwflow.tools.targets import TARGETS, Target
@@ -104,7 +104,7 @@ def bytes_per_frame(design: Design) -> tuple[int, int]:
             "connect its AXI-Stream ports in a design of your own",
         )
 
-    def count(name: str, stream: Any) -> int:
+    def count(name: str, stream: Stream) -> int:
         node = design.graph.node(name)
         return node.pixels * node.channels // stream.lanes * bus_width(stream) // 8
 
