@@ -102,7 +102,8 @@ def shapes() -> Built:
     kept = layers.ActivityRegularization(0.3, name="regular")(layers.Dropout(0.3, name="dropout")(kept))
     orders = [(1, 3, 2), (2, 1, 3), (2, 3, 1), (3, 1, 2), (3, 2, 1)]
     permuted = [layers.Permute(order, name="order" + "".join(map(str, order)))(split) for order in orders]
-    return Model(image, [wide, kept, *permuted]), {}
+    flat = relu(layers.Flatten(name="flat")(cut), "flat_natural")  # its C++ reads whole vectors, not pixels
+    return Model(image, [wide, kept, *permuted, flat]), {}
 
 
 def rows() -> Built:
@@ -257,6 +258,23 @@ def test_type_of_a_layer_that_only_moves_values_is_its_inputs(tmp_path: Path) ->
     model, _ = shapes()
     with pytest.raises(ConfigError, match=r"grown: Precision\.result .* only moves\s+values"):
         lowered(model, tmp_path, {"grown": {"Precision": {"result": "fixed<4,2>"}}})
+
+
+def test_an_output_that_is_another_port_in_another_shape_is_refused(tmp_path: Path) -> None:
+    from qkeras import QActivation
+    from tensorflow.keras import Input, Model, layers
+
+    image = Input((2, 3), name="image")
+    small = QActivation(bits(4, 1), name="small")(image)
+    flat = layers.Flatten(name="flat")(image), layers.Flatten(name="again")(small)
+    same = QActivation(bits(4, 1), name="same")(small)
+    with pytest.raises(ConfigError, match="flat: it holds the same values as the input 'image'"):
+        lowered(Model(image, flat[0]), tmp_path, {}, "io_parallel")
+    with pytest.raises(ConfigError, match="again: it holds the same values as the output 'small'"):
+        lowered(Model(image, [small, flat[1]]), tmp_path, {}, "io_parallel")
+    with pytest.raises(ConfigError, match="same: it holds the same values as the output 'small'"):
+        lowered(Model(image, [small, same]), tmp_path, {})
+    assert lowered(Model(image, [small, flat[1]]), tmp_path, {}).outputs == ("small", "again")
 
 
 def test_findings_name_reason_and_remedy(tmp_path: Path) -> None:

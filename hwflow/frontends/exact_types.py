@@ -27,11 +27,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwflow.errors import ConfigError, UnsupportedLayerError, UserError
+from hwflow.formats import Format
 from hwflow.frontends.hls4ml_types import to_cast, to_precision
 from hwflow.frontends.hls_config import (
     LAYER_KEYS,
-    LayerInfo,
     PARALLEL_KEY,
+    LayerInfo,
     check_config,
     is_auto,
     own_setting,
@@ -56,6 +57,8 @@ MAX_EXACT_BITS = 63
 """Widest exact result before its cast: what the golden model computes without loss in 64-bit integers."""
 MAX_RESULT_BITS = 53
 """Widest result: what a double, csim's border type, holds exactly."""
+MAX_FORMAT_BITS = 40
+"""Widest weights, as fixed point, of a format that stores them in fewer."""
 FLOAT_RESULT_BITS = 30
 """Widest result that 'auto' gives a layer without quantizers; low bits beyond are cut, so that sums stay short."""
 
@@ -109,6 +112,7 @@ def set_exact_types(model: ModelGraph) -> bool:
         for layer in layers
         if (spec := op_for_hls4ml(layer.node.class_name)) and (problem := _problem_of(layer, spec))
     ]
+    problems += _merged_outputs(model)
     if problems:
         raise ConfigError(
             f"{len(problems)} layer(s) cannot be built as configured:"
@@ -126,6 +130,30 @@ def _problem_of(layer: _LayerTypes, spec: OpSpec) -> str:
     except UserError as error:
         return f"{layer.node.name}: {error.message}"
     return ""
+
+
+def _merged_outputs(model: ModelGraph) -> list[str]:
+    """Outputs that would be one variable with another port: hls4ml removes layers that do nothing to their values."""
+    taken = {name: f"the input {name!r}" for name in model.inputs}
+    problems = []
+    for output in model.outputs:
+        node = model.graph[output]
+        while _does_nothing(node):
+            node = node.get_input_node()
+        if node.name in taken:
+            problems.append(
+                f"{output}: it holds the same values as {taken[node.name]}; leave it out of the outputs"
+            )
+        taken[node.name] = f"the output {output!r}"
+    return problems
+
+
+def _does_nothing(node: Layer) -> bool:
+    """Whether hls4ml removes a layer: a linear function of the same type, or another shape of the same array."""
+    if node.class_name == "Activation":
+        kinds = node.get_input_variable().type.precision, node.get_output_variable().type.precision
+        return node.get_attr("activation") == "linear" and kinds[0] == kinds[1]
+    return node.class_name == "Reshape" and node.model.config.get_config_value("IOType") == "io_parallel"
 
 
 def layer_info(name: str, layer_class: type[Layer], attributes: Mapping[str, Any]) -> LayerInfo:
@@ -256,7 +284,11 @@ class _LayerTypes:
             given = self.given(data, nominal, named=True) or self.given(name, nominal, named=True)
             if given is not None:
                 raise UserError(f"Precision.{name} {given} contradicts the quantizer of the model")
-            grid = constant_type(values, nominal.type if nominal else None)
+            form = getattr(quantizer.quantizer_fn, "format", None)
+            if form is None:
+                grid = constant_type(values, nominal.type if nominal else None)
+            else:
+                grid = self._format_grid(name, data, form, values)
         else:
             values = np.asarray(variable.data, np.float64)
             cast = self.given(name)
@@ -274,8 +306,22 @@ class _LayerTypes:
         self.set_constant(name, data, values, grid)
         return to_codes(values, grid), grid
 
-    def set_folding(self, legal: list[int] | None) -> None:
-        """Check the reuse factor and set what hls4ml reads: reuse factor and strategy."""
+    def _format_grid(self, name: str, data: str, form: Format, values: NDArray[np.float64]) -> FixedType:
+        """Grid of weights in a number format, which the layer remembers."""
+        grid = form.grid_of(values)
+        if grid.width > MAX_FORMAT_BITS:
+            raise UserError(
+                f"its {name} values in {form} need {grid.width} bits in fixed point, {MAX_FORMAT_BITS} are supported; "
+                "choose fewer exponent bits, or scale the layer's weights"
+            )
+        self.node.set_attr(f"{data}_format", str(form))
+        return grid
+
+    def set_folding(self, legal: list[int] | None, parallel: bool) -> None:
+        """Check the folding and set what hls4ml reads: reuse and parallelization factor, strategy."""
+        at_once = int(self.option(PARALLEL_KEY) or 1)
+        if at_once > 1 and not parallel:
+            raise UserError(f"{PARALLEL_KEY} {at_once} is for convolutions; leave it out")
         if legal is None:
             return
         # A separable convolution may name the factors of its two halves.
@@ -283,12 +329,28 @@ class _LayerTypes:
         factor = int(setting(self.config, self.info, "ReuseFactor", f"{half}ReuseFactor") or 1)
         if factor not in legal:
             raise UserError(f"ReuseFactor {factor} is not legal; legal are {show_legal(legal, factor)}")
+        if at_once > 1:
+            self._check_parallel(at_once, factor)
+            self.node.set_attr(PARALLEL, at_once)
         hls_config, key = self.node.model.config, self.node.name.lower()
         strategy = self._strategy(factor)
         hls_config.layer_name_rf[key] = factor
         hls_config.layer_name_strategy[key] = strategy
         self.node.set_attr("reuse_factor", factor)
         self.node.set_attr("strategy", strategy)
+
+    def _check_parallel(self, at_once: int, factor: int) -> None:
+        """Refuse a parallelization factor that is more than a pixel a cycle, or that C++ or RTL cannot share out."""
+        legal, reason = set(divisors(factor)), f"divide ReuseFactor {factor}"
+        if self.node.model.config.get_config_value("IOType") == "io_parallel":
+            pixels = prod(self.node.get_output_variable().shape[:-1])
+            legal &= set(divisors(pixels))
+            reason += f" and, for io_parallel, the {pixels} output pixels"
+        if at_once not in legal:
+            raise UserError(
+                f"{PARALLEL_KEY} {at_once} is not legal; those that {reason} are: "
+                f"{show_legal(sorted(legal), at_once)}"
+            )
 
     def _strategy(self, factor: int) -> str:
         """The strategy asked for, unless hls4ml's C++ for it is missing or wrong.
@@ -329,19 +391,3 @@ def _fixed_or_none(hls_type: Any) -> Cast | None:
     from hls4ml.model.types import FixedPrecisionType, IntegerPrecisionType
 
     return to_cast(hls_type) if isinstance(hls_type, FixedPrecisionType | IntegerPrecisionType) else None
-        if at_once > 1:
-            self._check_parallel(at_once, factor)
-            self.node.set_attr(PARALLEL, at_once)
-    def _check_parallel(self, at_once: int, factor: int) -> None:
-        """Refuse a parallelization factor that is more than a pixel a cycle, or that C++ or RTL cannot share out."""
-        legal, reason = set(divisors(factor)), f"divide ReuseFactor {factor}"
-        if self.node.model.config.get_config_value("IOType") == "io_parallel":
-            pixels = prod(self.node.get_output_variable().shape[:-1])
-            legal &= set(divisors(pixels))
-            reason += f" and, for io_parallel, the {pixels} output pixels"
-        if at_once not in legal:
-            raise UserError(
-                f"{PARALLEL_KEY} {at_once} is not legal; those that {reason} are: "
-                f"{show_legal(sorted(legal), at_once)}"
-            )
-

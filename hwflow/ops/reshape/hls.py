@@ -2,7 +2,8 @@
 """Reshape for hls4ml between any two shapes, and layers that do nothing once training is over.
 
 hls4ml 1.3.0 leaves a -1 in the shape that later layers see, and in ``io_stream`` repacks only where one number of
-channels divides the other.
+channels divides the other. Flattened streams it hands on as they are: dense layers take words of any length,
+element-wise ones lose all but the first values.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 from hls4ml.backends.template import FunctionCallTemplate
 from hls4ml.model.attributes import Attribute, ConfigurableAttribute
 from hls4ml.model.layers import Layer
+from hls4ml.model.optimizer import OptimizerPass
 
 from hwflow.ops.reshape import TRAINING_LAYERS
 
@@ -73,6 +75,26 @@ class HwflowReshapeFunctionTemplate(FunctionCallTemplate):  # type: ignore[misc]
         return f"nnet::hwflow_reshape<{types}>({call['input']}, {call['output']});"
 
 
+class HwflowRepackFlattened(OptimizerPass):  # type: ignore[misc]
+    """A flattened stream in words of its own length, for readers other than dense layers."""
+
+    def match(self, node: Any) -> bool:
+        """Whether the layer flattens a stream that others than dense layers read."""
+        return (
+            node.class_name == "Reshape"
+            and len(node.get_output_variable().shape) == 1 < len(node.get_input_variable().shape)
+            and node.model.config.get_config_value("IOType") == "io_stream"
+            and any(reader.class_name != "Dense" for reader in node.get_output_nodes())
+        )
+
+    def transform(self, model: Any, node: Any) -> bool:
+        """Replace one layer."""
+        attributes = {"target_shape": [int(size) for size in node.get_output_variable().shape]}
+        model.replace_node(node, model.make_node(HwflowReshape, node.name, attributes, node.inputs.copy()))
+        return True
+
+
 LAYERS = (HwflowReshape,)
 TEMPLATES = (HwflowReshapeFunctionTemplate,)
+BEFORE_TYPES = (HwflowRepackFlattened,)
 KERAS_HANDLERS = {"Reshape": parse_reshape, **dict.fromkeys(TRAINING_LAYERS, parse_training_layer)}
