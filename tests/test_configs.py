@@ -21,6 +21,21 @@ CONFIGS = sorted((Path(__file__).parents[1] / "hls_configs").glob("*.yaml"))
 SMALL = ("jet-mlp", "mobilefacenet-tiny")
 # Synthesis-sized: its solver and simulator take minutes.
 CHECKED = ("jet-mlp-da",)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a large design may take; normalizations that fold into no layer add a product a value."""
+
+    multipliers: int
+    fps: float
+    macs_of_scales: int = 0
+
+
+LIMITS = {
+    "mobilefacenet-w8a8": Limits(700, 400),
+    "densenet-1.0": Limits(750, 800, macs_of_scales=20 * 20 * (64 + 96 + 128 + 160 + 192 + 224)),
+}
 LARGE = [path for path in CONFIGS if path.stem not in (*SMALL, *CHECKED)]
 STEPS_BEFORE_RTLSIM = [
     *("model", "prepare", "convert", "golden", "qkeras", "faces", "hls", "csim", "emit"),
@@ -74,7 +89,7 @@ def done(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 def test_a_design_reads_back_from_its_resolved_form(path: Path) -> None:
     config = load_config(path)
     assert parse_config(resolve(config), "resolved") == config
-    assert config.ProjectName == path.stem.removesuffix("-w8a8").replace("-", "_")
+    assert config.ProjectName == path.stem.removesuffix("-w8a8").replace("-", "_").replace(".", "_")
 
 
 @pytest.mark.parametrize("name", [*SMALL, *CHECKED])
@@ -85,18 +100,19 @@ def test_check_accepts_the_small_designs(name: str) -> None:
 
 
 @pytest.mark.parametrize("path", LARGE, ids=lambda path: path.stem)
-def test_the_demo_converts_within_its_multipliers_and_cycles(path: Path, tmp_path: Path) -> None:
-    source = load_config(path).Hwflow.Model.Source
+def test_large_designs_convert_within_their_multipliers_and_cycles(path: Path, tmp_path: Path) -> None:
+    source, limits = load_config(path).Hwflow.Model.Source, LIMITS[path.stem]
     try:
-        registry.fetch(source)
+        if registry.MODELS[source].needs_fetch:
+            registry.fetch(source)
     except (FetchError, ToolNotFoundError) as error:
         pytest.skip(str(error))
     run(path, tmp_path / "run", "--until", "convert")
     found = values(tmp_path / "run")
     assert found["model.params"] == registry.MODELS[source].params
-    assert found["model.macs"] == registry.MODELS[source].macs == 234_105_344
-    assert found["rtl.multipliers"] <= 700
-    assert found["rtl.fps_bound"] >= 400
+    assert found["model.macs"] == registry.MODELS[source].macs + limits.macs_of_scales
+    assert found["rtl.multipliers"] <= limits.multipliers
+    assert found["rtl.fps_bound"] >= limits.fps
 
 
 def test_every_rung_is_bit_exact(done: Run) -> None:

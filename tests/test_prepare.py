@@ -155,14 +155,14 @@ def test_layers_that_cannot_be_prepared_are_all_listed() -> None:
     x = layers.Conv2D(4, 3, dilation_rate=2, name="dilated")(inputs)
     x = layers.Conv2D(4, 1, activation="tanh", name="curved")(x)
     x = layers.PReLU(name="pixelwise")(x)
-    x = layers.MaxPooling2D(name="pool")(x)
+    x = layers.UpSampling2D(name="grown")(x)
     with pytest.raises(UnsupportedLayerError) as caught:
         from_keras(tf.keras.Model(inputs, x))
     assert [finding.split("'")[1] for finding in caught.value.findings] == [
         "dilated",
         "curved",
         "pixelwise",
-        "pool",
+        "grown",
     ]
 
 
@@ -279,6 +279,7 @@ def test_exceptions_by_layer_are_obeyed(tiny: Any, calibration: np.ndarray) -> N
         ("block2_add", LayerBits(WeightBits=4), "has no weights"),
         ("stem_conv", LayerBits(ActivationBits=4), "not quantized.*\n.*stem_conv_prelu"),
         ("stem_conv", LayerBits(WeightBits=1), "1-bit weights"),
+        ("block2_add", LayerBits(WeightFormat="codebook<4>"), "has no weights"),
     ],
 )
 def test_wrong_exceptions_are_named(

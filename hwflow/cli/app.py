@@ -11,7 +11,21 @@ import typer
 
 import hwflow
 from hwflow import log
-from hwflow.cli import check, compare, doctor, emit_mcu, estimate, fuzz, models, report, run, synth, verify
+from hwflow.cli import (
+    check,
+    compare,
+    doctor,
+    emit_mcu,
+    estimate,
+    evaluate,
+    fuzz,
+    models,
+    report,
+    run,
+    search,
+    synth,
+    verify,
+)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -27,7 +41,9 @@ app.command("report")(report.report)
 app.command("estimate")(estimate.estimate)
 app.command("synth")(synth.synth)
 app.command("compare")(compare.compare)
+app.command("search")(search.search)
 app.command("emit-mcu")(emit_mcu.emit_mcu)
+app.command("evaluate")(evaluate.evaluate)
 app.command("check")(check.check)
 app.command("fuzz")(fuzz.fuzz)
 app.add_typer(models.app, name="models")

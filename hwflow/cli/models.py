@@ -65,6 +65,31 @@ def show_model(name: _Name, as_json: JsonFlag = False) -> None:
         table(("", ""), [(key, str(value)) for key, value in facts.items()])
 
 
+@app.command("fold")
+@guarded
+def fold_model(name: _Name, as_json: JsonFlag = False) -> None:
+    """Tell what folding the batch normalizations of a float model saves."""
+    from hwflow.errors import ConfigError
+    from hwflow.models.registry import load, model_info
+    from hwflow.prepare.fold import count_folding
+
+    if model_info(name).quantized:
+        raise ConfigError(f"model {name!r} is quantized already", "name a float model")
+    model = load(name)
+    saved = count_folding(model)
+    facts = {
+        "name": name,
+        "layers_removed": saved.removed,
+        "scales_and_offsets": saved.alone,
+        "parameters_removed": saved.parameters,
+        "parameters": int(model.count_params()) - saved.parameters,
+    }
+    if as_json:
+        emit_json(facts)
+    else:
+        table(("", ""), [(key, str(value)) for key, value in facts.items()])
+
+
 def _describe(info: ModelInfo) -> dict[str, Any]:
     return {
         "name": info.name,

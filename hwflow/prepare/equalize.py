@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from hwflow.prepare.grids import best_grid, to_grid
-from hwflow.prepare.net import ACTIVATIONS, WEIGHTED, Floats, Net, Node
+from hwflow.prepare.net import ACTIVATIONS, MEANS, WEIGHTED, Floats, Net, Node
 
 _ROUNDS = 50
 _SETTLED = 1e-3
@@ -141,7 +141,7 @@ def free_groups(net: Net) -> list[Group]:
         return name
 
     for node in net:
-        if node.kind in (*ACTIVATIONS, "add", "flatten"):
+        if node.kind in (*ACTIVATIONS, *MEANS, "add", "flatten", "maxpool"):
             for source in node.inputs:
                 root[find(node.name)] = find(source)
     groups: dict[str, Group] = {}
@@ -153,6 +153,9 @@ def free_groups(net: Net) -> list[Group]:
             group.writers.append(node)
             groups[find(node.inputs[0])].readers.append(node)
     fixed = {find(net.input.name), find(net.output)}
+    for node in net:  # channels of several groups lie side by side
+        if node.kind == "concat":
+            fixed |= {find(name) for name in (node.name, *node.inputs)}
     return [group for name, group in groups.items() if name not in fixed and group.readers]
 
 

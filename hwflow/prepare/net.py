@@ -20,10 +20,16 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 Floats = NDArray[np.float64]
-Kind = Literal["input", "conv", "depthwise", "dense", "batchnorm", "prelu", "relu", "add", "flatten"]
+Kind = Literal[
+    "input", "conv", "depthwise", "dense", "batchnorm", "prelu", "relu", "add", "concat", "flatten", "maxpool",
+    "avgpool", "mean",
+]  # fmt: skip
 
 WEIGHTED: tuple[Kind, ...] = ("conv", "depthwise", "dense")
 ACTIVATIONS: tuple[Kind, ...] = ("prelu", "relu")
+MEANS: tuple[Kind, ...] = ("avgpool", "mean")
+MOVES: tuple[Kind, ...] = ("flatten", "maxpool", "concat")
+"""Nodes whose values are those of their inputs."""
 
 
 @dataclass(slots=True)
@@ -43,7 +49,9 @@ class Node:
     arrays : dict of str to ndarray of float64
         ``kernel`` and ``bias``; ``slope``; ``scale`` and ``shift`` of a batch normalization.
     attrs : dict
-        Keras arguments: ``strides``, ``padding``.
+        Keras arguments: ``strides``, ``padding``, ``pool_size``, ``keepdims``.
+    stored : int
+        Parameters that the Keras layer holds.
     """
 
     name: str
@@ -52,6 +60,7 @@ class Node:
     shape: tuple[int, ...]
     arrays: dict[str, Floats] = field(default_factory=dict)
     attrs: dict[str, Any] = field(default_factory=dict)
+    stored: int = 0
 
     @property
     def channels(self) -> int:
@@ -141,7 +150,9 @@ def from_keras(model: tf.keras.Model) -> Net:
         tensor_of[layer.name] = nodes[-1].name if nodes else tensor_of.get(sources[0], "")
     if findings:
         raise UnsupportedLayerError(
-            findings, "use Conv2D, DepthwiseConv2D, Dense, BatchNormalization, ReLU, PReLU, Add and Flatten"
+            findings,
+            "use Conv2D, DepthwiseConv2D, Dense, BatchNormalization, ReLU, PReLU, Add, Concatenate of channels, "
+            "MaxPooling2D, AveragePooling2D, GlobalAveragePooling2D and Flatten",
         )
     net.output = tensor_of[model.outputs[0]._keras_history.layer.name]
     return net
@@ -164,7 +175,7 @@ def _read(layer: tf.keras.layers.Layer) -> list[Node]:
     if kind in ("Dropout", "SpatialDropout2D"):
         return []
     shape = tuple(layer.output.shape[1:])
-    node = Node(layer.name, "input", [], shape)
+    node = Node(layer.name, "input", [], shape, stored=int(layer.count_params()))
     if kind == "InputLayer":
         return [node]
     if kind in ("Conv2D", "DepthwiseConv2D", "Dense"):
@@ -184,9 +195,26 @@ def _read(layer: tf.keras.layers.Layer) -> list[Node]:
         return _read_activation(layer, node)
     elif kind in ("Add", "Flatten"):
         node.kind = "add" if kind == "Add" else "flatten"
+    elif kind == "Concatenate":
+        if layer.axis % (len(shape) + 1) != len(shape):
+            raise _Unsupported("joins another axis than the channels")
+        node.kind = "concat"
+    elif kind in _POOLS:
+        if layer.data_format != "channels_last":
+            raise _Unsupported("is not channels-last")
+        node.kind = _POOLS[kind]
+        keys = ("keepdims",) if node.kind == "mean" else ("pool_size", "strides", "padding")
+        node.attrs = {key: getattr(layer, key) for key in keys}
     else:
         raise _Unsupported("is not supported")
     return [node]
+
+
+_POOLS: dict[str, Kind] = {
+    "MaxPooling2D": "maxpool",
+    "AveragePooling2D": "avgpool",
+    "GlobalAveragePooling2D": "mean",
+}
 
 
 def _read_weighted(layer: tf.keras.layers.Layer, node: Node) -> list[Node]:

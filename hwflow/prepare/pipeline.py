@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,12 +12,23 @@ from numpy.typing import NDArray
 from hwflow.config.schema import PrepareConfig
 from hwflow.errors import UserError
 from hwflow.models.source import check_finite
+from hwflow.numerics.fixed import FixedType
 from hwflow.prepare.build import Scheme, build
-from hwflow.prepare.calibrate import channel_magnitudes, magnitudes, outputs_of
+from hwflow.prepare.calibrate import channel_magnitudes, magnitudes, outputs_of, saturation_points
 from hwflow.prepare.equalize import equalize, even_activations, fill_grids, normalize_slopes
-from hwflow.prepare.fold import fold_batchnorm
+from hwflow.prepare.fold import Folding, fold_batchnorm
 from hwflow.prepare.net import WEIGHTED, Net, from_keras
-from hwflow.prepare.quantize import INPUT, check_exceptions, choose_grids, quantized_tensors, weight_bits
+from hwflow.prepare.quantize import (
+    INPUT,
+    activation_bits,
+    check_exceptions,
+    choose_grids,
+    is_signed,
+    quantized_tensors,
+    result_tensor,
+    weight_bits,
+)
+from hwflow.prepare.repair import repair
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -66,23 +77,67 @@ def prepare(model: tf.keras.Model, calibration: NDArray[np.float32], config: Pre
     ConfigError
         When an exception names a wrong layer.
     """
+    net, folding = float_net(model, calibration, config)
+    reference = build(net)
+    scheme = choose_grids(net, activation_ranges(net, reference, calibration, config), config)
+    repair(net, scheme, calibration, config)
+    quantized = build(net, scheme)
+    layers = _describe(net, scheme, reference, quantized, calibration[:_REPORT_FRAMES])
+    report = {"calibration_frames": len(calibration), "folding": asdict(folding), "layers": layers}
+    return PreparedModel(quantized, report)
+
+
+def float_net(
+    model: tf.keras.Model, calibration: NDArray[np.float32], config: PrepareConfig
+) -> tuple[Net, Folding]:
+    """The network as it will be quantized: checked, folded, equalised where that is asked for.
+
+    Returns
+    -------
+    (Net, Folding)
+        The network, and what folding its normalizations saved.
+
+    Raises
+    ------
+    UserError, ConfigError
+        As :func:`prepare`.
+    """
     check_finite(model)
     net = from_keras(model)
     _check_calibration(net, calibration)
-    fold_batchnorm(net)
+    folding = fold_batchnorm(net)
     check_exceptions(net, config)
-    names = quantized_tensors(net)
     if config.Equalize:
         normalize_slopes(net)
         equalize(net)
-        even_activations(net, channel_magnitudes(build(net), names, calibration))
+        even_activations(net, channel_magnitudes(build(net), quantized_tensors(net), calibration))
         fill_grids(net, {node.name: weight_bits(config, node.name) for node in net if node.kind in WEIGHTED})
-    reference = build(net)
-    ranges = magnitudes(reference, names, calibration, config.Percentile)
-    scheme = choose_grids(net, ranges, config)
-    quantized = build(net, scheme)
-    layers = _describe(net, scheme, reference, quantized, calibration[:_REPORT_FRAMES])
-    return PreparedModel(quantized, {"calibration_frames": len(calibration), "layers": layers})
+    return net, folding
+
+
+def activation_ranges(
+    net: Net, reference: tf.keras.Model, calibration: NDArray[np.float32], config: PrepareConfig
+) -> dict[str, float]:
+    """Magnitude that each quantized tensor is to hold, by the method of calibration asked for.
+
+    Parameters
+    ----------
+    net : Net
+        Network.
+    reference : tf.keras.Model
+        The same as a float model.
+    calibration : ndarray of float32, shape (n, ...)
+        Typical inputs.
+    config : PrepareConfig
+        Method, and bits of the tensors.
+    """
+    names, result = quantized_tensors(net), result_tensor(net)
+    if config.Calibration in ("percentile", "max"):
+        share = config.Percentile if config.Calibration == "percentile" else 100
+        return magnitudes(reference, names, calibration, share)
+    bits = {name: activation_bits(config, name, is_result=name == result) for name in names}
+    grids = {name: FixedType(is_signed(net, name), bits[name], 0) for name in names}
+    return saturation_points(reference, grids, calibration, config.Calibration)
 
 
 def _check_calibration(net: Net, calibration: NDArray[np.float32]) -> None:

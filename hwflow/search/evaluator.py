@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a quantization costs in quality, measured by simulation in float32."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwflow.config.schema import PrepareConfig
+from hwflow.errors import UserError
+from hwflow.faces.verification import evaluate, paired_cosine
+from hwflow.formats import stored_bits
+from hwflow.prepare.build import Scheme, build
+from hwflow.prepare.net import Net
+from hwflow.prepare.pipeline import activation_ranges, float_net
+from hwflow.prepare.quantize import choose_grids
+from hwflow.prepare.repair import repair
+from hwflow.prepare.simulate import Simulation, simulated_weights
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+Frames = NDArray[np.float32]
+_SCALE_EXPONENT_BITS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Quality of a quantized network on given inputs.
+
+    Parameters
+    ----------
+    cosine : float
+        Mean cosine of its outputs to those of the float network.
+    cosine_min : float
+        The smallest one.
+    accuracy : float or None
+        Verification accuracy where it is known who is shown.
+    """
+
+    cosine: float
+    cosine_min: float
+    accuracy: float | None
+
+
+class Evaluator:
+    """A float network with the data that its quantizations are fitted to and judged on.
+
+    Parameters
+    ----------
+    model : tf.keras.Model
+        Float model.
+    calibration : ndarray of float32, shape (n, ...)
+        Inputs that ranges and repairs are taken from.
+    inputs : ndarray of float32, shape (m, ...)
+        Inputs it is judged on.
+    people : ndarray of int64, shape (m,), optional
+        Who is shown, for the accuracy of verification.
+
+    Raises
+    ------
+    UserError
+        When there are no inputs, or they are not finite or of the wrong shape.
+    """
+
+    def __init__(
+        self,
+        model: tf.keras.Model,
+        calibration: Frames,
+        inputs: Frames,
+        people: NDArray[np.int64] | None = None,
+    ) -> None:
+        shape = tuple(model.inputs[0].shape[1:])
+        if inputs.shape[1:] != shape or not len(inputs):
+            raise UserError(
+                f"inputs of shape {inputs.shape} do not fit a network for inputs of shape {shape}",
+                f"give an array of shape (m, {', '.join(map(str, shape))}) with m of at least 1",
+            )
+        if not np.isfinite(inputs).all():
+            raise UserError("inputs hold NaN or infinite values", "check where they come from")
+        if people is not None and len(people) != len(inputs):
+            raise UserError(
+                f"{len(people)} people for {len(inputs)} inputs", "name one person for every input"
+            )
+        self._model, self._calibration = model, calibration
+        self._inputs, self._people = inputs, people
+        self._nets: dict[str, Net] = {}
+        self._simulation: Simulation | None = None
+        self._ranges: dict[str, dict[str, float]] = {}
+        self._reference: NDArray[np.float64] | None = None
+
+    @property
+    def reference(self) -> NDArray[np.float64]:
+        """Outputs of the float network."""
+        if self._reference is None:
+            net = self.net(PrepareConfig(Equalize=False))
+            self._reference = self._simulate(net, None)
+        return self._reference
+
+    def float_score(self) -> Score:
+        """Score of the float network itself."""
+        return self._score(self.reference)
+
+    def net(self, config: PrepareConfig) -> Net:
+        """The folded network, equalised as a configuration says; kept, as bits matter little for it."""
+        key = str(config.Equalize)
+        if key not in self._nets:
+            self._nets[key], _ = float_net(self._model, self._calibration, config)
+        return self._nets[key]
+
+    def ranges(self, config: PrepareConfig) -> dict[str, float]:
+        """Magnitudes that activations are to hold; kept where they do not depend on bits."""
+        key = f"{config.Equalize} {config.Calibration} {config.Percentile}"
+        if config.Calibration in ("mse", "kl"):
+            bits = {name: one.ActivationBits for name, one in config.Layers.items()}
+            key += f" {config.ActivationBits} {config.OutputBits} {bits}"
+        if key not in self._ranges:
+            net = self.net(config)
+            self._ranges[key] = activation_ranges(net, build(net), self._calibration, config)
+        return self._ranges[key]
+
+    def quantized(self, config: PrepareConfig) -> tuple[Net, Scheme]:
+        """The network as a configuration quantizes and repairs it, and its formats."""
+        net = self.net(config)
+        scheme = choose_grids(net, self.ranges(config), config)
+        if config.Rounding != "nearest" or config.BiasCorrection:
+            net = copy.deepcopy(net)
+            repair(net, scheme, self._calibration, config)
+        return net, scheme
+
+    def score(self, config: PrepareConfig) -> Score:
+        """Quality of the network as a configuration quantizes it."""
+        return self._score(self._simulate(*self.quantized(config)))
+
+    def weight_bits(self, config: PrepareConfig) -> float:
+        """Mean bits of a weight as stored, with what is stored once for many: codebooks, scales."""
+        net = self.net(config)
+        scheme = choose_grids(net, self.ranges(config), config)
+        counts = {name: net.nodes[name].arrays["kernel"].size for name in scheme.weights}
+        per_scale = config.ScaleBits if config.Scale == "channel" else _SCALE_EXPONENT_BITS
+        scales = per_scale * sum(scale.size for scale in scheme.scales.values())
+        return (stored_bits(scheme.weights, counts) + scales) / sum(counts.values())
+
+    def _simulate(self, net: Net, scheme: Scheme | None) -> NDArray[np.float64]:
+        if self._simulation is None:
+            self._simulation = Simulation(net)
+        weights, formats = simulated_weights(net, scheme), scheme.activations if scheme else {}
+        return self._simulation.run(self._inputs, weights, formats)
+
+    def _score(self, outputs: NDArray[np.float64]) -> Score:
+        rows = outputs.reshape(len(outputs), -1)
+        cosine = paired_cosine(rows, self.reference.reshape(len(outputs), -1))
+        accuracy = None if self._people is None else float(evaluate(rows, self._people).accuracy)
+        return Score(float(cosine.mean()), float(cosine.min()), accuracy)
