@@ -177,6 +177,116 @@ class FacesRecord(_Record):
     pairs: int
 
 
+class AccuracyRecord(_Record):
+    """Accuracy of face verification under one protocol.
+
+    Parameters
+    ----------
+    protocol : str
+        How the threshold was chosen.
+    mean, std : float
+        Balanced accuracy over the folds.
+    standard_error : float or None
+        Of the mean; None for a single fold.
+    threshold : float
+        Mean threshold: a cosine, or a distance.
+    folds : list of float
+        Balanced accuracy of each fold.
+    """
+
+    protocol: str
+    mean: float
+    std: float
+    standard_error: float | None
+    threshold: float
+    folds: list[float]
+
+
+class MeasureRecord(_Record):
+    """Face verification by one measure of likeness.
+
+    Parameters
+    ----------
+    measure : str
+        ``cosine``, or ``euclidean``.
+    accuracies : list of AccuracyRecord
+        By protocol; empty where the set has no folds.
+    eer, auc : float
+        Equal error rate, and area under the ROC curve.
+    tpr_at_fpr : dict of str to float or None
+        Genuine pairs accepted at a false positive rate; None where there are too few impostor pairs to tell.
+    roc : list of (float, float)
+        False and true positive rates.
+    genuine_mean, genuine_std, impostor_mean, impostor_std : float
+        The measure over pairs of one person and of two people.
+    """
+
+    measure: str
+    accuracies: list[AccuracyRecord]
+    eer: float
+    auc: float
+    tpr_at_fpr: dict[str, float | None]
+    roc: list[tuple[float, float]]
+    genuine_mean: float
+    genuine_std: float
+    impostor_mean: float
+    impostor_std: float
+
+
+class EvaluationRecord(_Record):
+    """Face verification of one network on one set, as ``evaluation.json`` lists them.
+
+    Parameters
+    ----------
+    source, embeddings : str
+        The network, and what computed its embeddings: ``float``, ``keras``, ``golden`` or ``rtl``.
+    dataset, layout, alignment, note : str
+        The set, how its pictures were aligned, and what a reader must know of it.
+    size : int
+        Height and width of the faces, pixels.
+    pictures, broken, not_found : int
+        Pictures read, not readable, and without a face that the detector found (they got the fixed crop).
+    broken_names : list of str
+        The first broken ones with the reason.
+    pairs, genuine, impostor, pairs_lost : int
+        Pairs verified, and pairs left out because a picture is broken.
+    templates : int or None
+        Templates, where pairs are pairs of those.
+    measures : list of MeasureRecord
+        Scores.
+    people : list of int
+        Person of each picture shown below; empty where the set does not tell.
+    angles : list of list of float
+        Angle of each two pictures' embeddings, degrees.
+    identity_angles : list of list of (float or None)
+        Mean angle of each two people's embeddings, in the order of their first pictures; None where there is no pair.
+    tsne : list of (float, float)
+        Positions of the pictures in the plane of t-SNE.
+    """
+
+    source: str
+    embeddings: str
+    dataset: str
+    layout: str
+    alignment: str
+    note: str
+    size: int
+    pictures: int
+    broken: int
+    not_found: int
+    broken_names: list[str]
+    pairs: int
+    genuine: int
+    impostor: int
+    pairs_lost: int
+    templates: int | None
+    measures: list[MeasureRecord]
+    people: list[int]
+    angles: list[list[float]]
+    identity_angles: list[list[float | None]]
+    tsne: list[tuple[float, float]]
+
+
 def write_records(path: Path, records: Iterable[BaseModel]) -> None:
     """Write records as a JSON list."""
     rows = [record.model_dump(mode="json") for record in records]
@@ -196,3 +306,8 @@ def read_rungs(path: Path) -> list[RungRecord]:
 def read_faces(path: Path) -> FacesRecord:
     """Read ``faces.json``."""
     return FacesRecord.model_validate_json(path.read_bytes())
+
+
+def read_evaluations(path: Path) -> list[EvaluationRecord]:
+    """Read ``evaluation.json``."""
+    return TypeAdapter(list[EvaluationRecord]).validate_json(path.read_bytes())

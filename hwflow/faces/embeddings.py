@@ -18,6 +18,7 @@ from hwflow.errors import UserError
 from hwflow.faces.verification import Floats, Integers, similarity_matrix, unit
 
 _PERPLEXITY = 30.0
+_EXACT = 300  # points up to which exact gradients are as quick as approximate ones
 _ROWS = 1 << 14  # embeddings held at once
 
 
@@ -99,6 +100,7 @@ def tsne(embeddings: NDArray[Any], seed: int = 1) -> Floats:
         raise UserError(f"{count} embedding(s) are too few for t-SNE", "evaluate at least four faces")
     plane = TSNE(
         2,
+        method="exact" if count <= _EXACT else "barnes_hut",
         perplexity=min(_PERPLEXITY, (count - 1) / 3),
         metric="precomputed",
         init="random",

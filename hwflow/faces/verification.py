@@ -68,6 +68,11 @@ class Roc:
         share = -excess[before] / (excess[after] - excess[before])
         return float(self.fpr[before] + share * (self.fpr[after] - self.fpr[before]))
 
+    def corners(self, count: int = 1000) -> list[tuple[float, float]]:
+        """At most so many points of the curve, evenly chosen."""
+        keep = np.unique(np.linspace(0, len(self.fpr) - 1, min(count, len(self.fpr))).astype(int))
+        return list(zip(self.fpr[keep].tolist(), self.tpr[keep].tolist(), strict=True))
+
     def tpr_at(self, fpr: float) -> float | None:
         """Largest share of genuine pairs accepted while at most ``fpr`` of the impostor pairs are.
 

@@ -361,8 +361,8 @@ def _faces(context: Context) -> None:
         people=people,
         similarity_float=similarity_matrix(shown_float).tolist(),
         similarity_hardware=similarity_matrix(shown_quantized).tolist(),
-        roc_float=_thinned(score_float.fpr, score_float.tpr),
-        roc_quantized=_thinned(score.fpr, score.tpr),
+        roc_float=score_float.roc.corners(),
+        roc_quantized=score.roc.corners(),
         accuracy_float=score_float.accuracy,
         accuracy_quantized=score.accuracy,
         auc_float=score_float.auc,
@@ -382,12 +382,6 @@ def _faces(context: Context) -> None:
             _metric("embedding.cosine_to_float.mean", float(cosine.mean()), "1", "simulated", source),
         ]
     )
-
-
-def _thinned(fpr: Any, tpr: Any, points: int = 1000) -> list[tuple[float, float]]:
-    """At most ``points`` corners of a ROC curve (scikit-learn leaves out what lies on a line)."""
-    keep = np.unique(np.linspace(0, len(fpr) - 1, min(points, len(fpr))).astype(int))
-    return [(float(fpr[i]), float(tpr[i])) for i in keep]
 
 
 # ------------------------------------------------------------------------------------------------ C++

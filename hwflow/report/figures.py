@@ -106,12 +106,25 @@ def similarity(matrix: Sequence[Sequence[float]], people: Sequence[int], name: s
 
 
 def roc(faces: FacesRecord) -> Markup:
-    """Receiver operating characteristic of float and quantized network; false positives on a log axis."""
-    width, height, left, right, top, bottom = 560.0, 360.0, 62.0, 14.0, 16.0, 48.0
+    """Receiver operating characteristic of float and quantized network."""
     curves = (
         ("float", "curve float", faces.roc_float),
         ("quantized", "curve quantized", faces.roc_quantized),
     )
+    return roc_curves(curves, "ROC of face verification, float and quantized")
+
+
+def roc_curves(curves: Sequence[tuple[str, str, Curve]], label: str) -> Markup:
+    """Receiver operating characteristics in one picture; false positives on a log axis.
+
+    Parameters
+    ----------
+    curves : sequence of (str, str, curve)
+        Name, style class and corners (false and true positive rate) of each.
+    label : str
+        What a screen reader says.
+    """
+    width, height, left, right, top, bottom = 560.0, 360.0, 62.0, 14.0, 16.0, 48.0
     smallest = min((x for _, _, curve in curves for x, _ in curve if x > 0), default=0.1)
     decades = max(1, math.ceil(-math.log10(smallest)))
     floor = _floor(min(_at_left(curve) for _, _, curve in curves))
@@ -138,11 +151,11 @@ def roc(faces: FacesRecord) -> Markup:
         for number, (name, class_, curve) in enumerate(curves):
             points = " ".join(f"{across(x):.2f},{up(y):.2f}" for x, y in _steps(curve, floor))
             yield svg.element("polyline", points=points, class_=class_)
-            y = height - bottom - 34 + 20 * number
+            y = height - bottom + 6 + 20 * (number - len(curves))
             yield svg.line(width - right - 130, y - 4, width - right - 100, y - 4, class_)
             yield svg.text(name, width - right - 92, y)
 
-    return svg.picture(width, height, "ROC of face verification, float and quantized", marks())
+    return svg.picture(width, height, label, marks())
 
 
 def _at_left(curve: Curve) -> float:

@@ -41,6 +41,19 @@ def picture(
     )
 
 
+def document(drawing: Markup, style: str) -> str:
+    """A drawing as a file of its own, with the style sheet that a page would have.
+
+    Examples
+    --------
+    >>> document(picture(2, 1, "dot", []), "rect{}")[:75]
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 2 1"><style>rect{}</style>'
+    """
+    # The drawing becomes the inner element, so that rules for what lies in an svg hold for all of it.
+    box = drawing.partition('viewBox="')[2].partition('"')[0]
+    return f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{box}"><style>{style}</style>{drawing}</svg>\n'
+
+
 def text(content: str, x: float, y: float, anchor: str = "start", class_: str = "tick") -> Markup:
     """A line of text at a point."""
     return element("text", content, x=x, y=y, text_anchor=anchor, class_=class_)

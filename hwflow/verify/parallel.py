@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -11,6 +11,7 @@ from pathlib import Path
 from hwflow.ir.graph import QuantGraph
 from hwflow.ir.serialize import load_graph
 from hwflow.numerics.fixed import Codes
+from hwflow.tools.ahead import ahead
 from hwflow.verify.golden import run_golden
 
 #: Frames a worker computes at once: enough for BLAS, few enough for memory and progress.
@@ -23,15 +24,15 @@ def frame_chunks(codes: Codes) -> list[Codes]:
     return [codes[start : start + _CHUNK] for start in range(0, len(codes), _CHUNK)]
 
 
-def golden_outputs(folder: Path, chunks: Sequence[Codes], processes: int) -> Iterator[Codes]:
+def golden_outputs(folder: Path, chunks: Iterable[Codes], processes: int) -> Iterator[Codes]:
     """Output codes of a saved graph with one input, chunk by chunk.
 
     Parameters
     ----------
     folder : pathlib.Path
         Holds the QuantGraph.
-    chunks : sequence of ndarray of int64, shape (n, ...shape)
-        Input codes.
+    chunks : iterable of ndarray of int64, shape (n, ...shape)
+        Input codes; two a process are taken ahead.
     processes : int
         Worker processes.
 
@@ -41,9 +42,10 @@ def golden_outputs(folder: Path, chunks: Sequence[Codes], processes: int) -> Ite
     """
     # Spawned, because TensorFlow's threads do not survive a fork.
     with ProcessPoolExecutor(
-        min(processes, len(chunks)), mp_context=get_context("spawn"), initializer=_load, initargs=(folder,)
+        processes, mp_context=get_context("spawn"), initializer=_load, initargs=(folder,)
     ) as pool:
-        yield from pool.map(_compute, chunks)
+        for _, future in ahead(pool, _compute, chunks, 2 * processes):
+            yield future.result()
 
 
 def _load(folder: Path) -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from hwflow.errors import UserError
 from hwflow.faces.align import Images, Points
-from hwflow.faces.verification import Flags, Integers
+from hwflow.faces.verification import Flags, Integers, stratified_folds
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".pgm", ".bmp", ".webp")
 FOLDS = 10
@@ -162,6 +162,8 @@ class FaceSet:
         Where pairs are pairs of templates.
     aligned : bool
         Whether the pictures are aligned to the ArcFace template already.
+    fold_seed : int or None
+        Seed that folds were drawn by; None where the set lists them.
     note : str
         What a reader of the figures must know.
     """
@@ -174,6 +176,7 @@ class FaceSet:
     view1: Pairs | None = None
     templates: Templates | None = None
     aligned: bool = False
+    fold_seed: int | None = None
     note: str = ""
 
 
@@ -209,7 +212,14 @@ def limited(faces: FaceSet, count: int) -> FaceSet:
     kept = pairs.where(inside[pairs.first] & inside[pairs.second])
     if kept.genuine.all() or not kept.genuine.any():
         raise UserError(f"{count} pictures make no pairs of both kinds", "allow more pictures")
-    return subset(replace(faces, pairs=kept, view1=None, note=_joined(faces.note, f"{count} pictures")))
+    note = _joined(faces.note, f"{len(chosen)} pictures")
+    return subset(replace(faces, pairs=with_drawn_folds(kept, 1), view1=None, fold_seed=1, note=note))
+
+
+def with_drawn_folds(pairs: Pairs, seed: int) -> Pairs:
+    """Pairs in ten stratified folds drawn by seed; in fewer, or in none, where there are fewer pairs of a kind."""
+    few = min(FOLDS, int(pairs.genuine.sum()), int((~pairs.genuine).sum()))
+    return replace(pairs, folds=stratified_folds(pairs.genuine, few, seed) if few > 1 else None)
 
 
 def subset(faces: FaceSet) -> FaceSet:

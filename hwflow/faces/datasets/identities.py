@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from hwflow.errors import UserError
-from hwflow.faces.datasets.base import FOLDS, SUFFIXES, FaceSet, Files, Pairs, Picture
-from hwflow.faces.verification import Integers, stratified_folds
+from hwflow.faces.datasets.base import SUFFIXES, FaceSet, Files, Pairs, Picture, with_drawn_folds
+from hwflow.faces.verification import Integers
 
 PAIRS = 6000  # as many as LFW has
 
@@ -65,14 +65,13 @@ def load(folder: Path, pairs: int = PAIRS, seed: int = 1) -> FaceSet:
     sides = places.reshape(-1, 2).astype(np.int64)
     used = {int(person): _files(folder / names[int(person)]) for person in np.unique(keys[:, 0])}
     files = [f"{names[person]}/{used[person][picture]}" for person, picture in keys.tolist()]
-    few = min(FOLDS, len(genuine), len(impostor))
-    folds = stratified_folds(kind, few, seed) if few > 1 else None
     return FaceSet(
         folder.name,
         "identities",
         Files(folder, files),
-        Pairs(sides[:, 0], sides[:, 1], kind, folds),
+        with_drawn_folds(Pairs(sides[:, 0], sides[:, 1], kind, None), seed),
         people=keys[:, 0],
+        fold_seed=seed,
         note=f"{len(drawn)} pairs drawn by seed {seed}",
     )
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from hwflow.faces.datasets.base import FaceSet, Held, Pairs
+from hwflow.faces.datasets.base import FaceSet, Held, Pairs, with_drawn_folds
 from hwflow.faces.orl import load_orl
-from hwflow.faces.verification import stratified_folds
 
 
 def load(after: int = 0, seed: int = 1) -> FaceSet:
@@ -30,10 +29,12 @@ def load(after: int = 0, seed: int = 1) -> FaceSet:
     people = orl.people[chosen]
     first, second = np.triu_indices(len(people), k=1)
     genuine = people[first] == people[second]
-    pairs = Pairs(first, second, genuine, stratified_folds(genuine, seed=seed))
+    pairs = with_drawn_folds(Pairs(first, second, genuine, None), seed)
     who = (
         f"people {after + 1} to {people.max()}; people 1 to {after} calibrated the quantization"
         if after
         else ""
     )
-    return FaceSet("ORL / AT&T faces", "orl", Held(list(orl.images[chosen])), pairs, people=people, note=who)
+    return FaceSet(
+        "ORL / AT&T faces", "orl", Held(list(orl.images[chosen])), pairs, people, fold_seed=seed, note=who
+    )

@@ -3,10 +3,8 @@
 
 from __future__ import annotations
 
-import itertools
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -16,6 +14,7 @@ from hwflow.errors import UserError
 from hwflow.faces.align import ARCFACE, BrokenPictureError, Frame, Images, Method, align_picture
 from hwflow.faces.datasets.base import Picture
 from hwflow.faces.verification import Integers
+from hwflow.tools.ahead import ahead
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -112,21 +111,22 @@ def aligned_batches(
 
     labels: list[int] = []
     faces: list[Images] = []
-    for picture, result in _ahead(one, pictures, workers, _AHEAD * batch):
-        try:
-            face, found = result()
-        except BrokenPictureError as error:
-            book.note_broken(picture.name, error.message)
-            continue
-        except OSError as error:
-            book.note_broken(picture.name, error.strerror or str(error))
-            continue
-        book.note_read(picture.name, found)
-        labels.append(picture.label)
-        faces.append(face)
-        if len(faces) == batch:
-            yield np.array(labels, np.int64), np.stack(faces)
-            labels, faces = [], []
+    with ThreadPoolExecutor(workers) as pool:
+        for picture, result in ahead(pool, one, pictures, _AHEAD * batch):
+            try:
+                face, found = result.result()
+            except BrokenPictureError as error:
+                book.note_broken(picture.name, error.message)
+                continue
+            except OSError as error:
+                book.note_broken(picture.name, error.strerror or str(error))
+                continue
+            book.note_read(picture.name, found)
+            labels.append(picture.label)
+            faces.append(face)
+            if len(faces) == batch:
+                yield np.array(labels, np.int64), np.stack(faces)
+                labels, faces = [], []
     if faces:
         yield np.array(labels, np.int64), np.stack(faces)
 
@@ -187,24 +187,3 @@ def check_readable(losses: Losses, source: str) -> None:
             f"none of the {losses.broken} pictures of {source} can be read: {'; '.join(losses.names[:3])}",
             "get the set again",
         )
-
-
-def _ahead(
-    work: Callable[[Picture], tuple[Images, bool]], pictures: Iterable[Picture], workers: int, window: int
-) -> Iterator[tuple[Picture, Callable[[], tuple[Images, bool]]]]:
-    """Results in order, with at most ``window`` of them under way."""
-    source = iter(pictures)
-    with ThreadPoolExecutor(workers) as pool:
-        waiting: deque[tuple[Picture, Future[tuple[Images, bool]]]] = deque(
-            (picture, pool.submit(work, picture)) for picture in itertools.islice(source, window)
-        )
-        try:
-            while waiting:
-                picture, future = waiting.popleft()
-                following = next(source, None)
-                if following is not None:
-                    waiting.append((following, pool.submit(work, following)))
-                yield picture, future.result
-        finally:
-            for _, future in waiting:
-                future.cancel()
