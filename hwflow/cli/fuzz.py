@@ -77,7 +77,8 @@ def _show(summary: Mapping[str, Any], out: Path) -> None:
         echo(f"  repeat: hwflow run {out / failure['design']}")
     echo(
         f"{summary['networks']} networks, {summary['codes']:,} codes: {summary['mismatches']} mismatches, "
-        f"{summary['deadlocks']} deadlocks, {summary['slow']} too slow, {summary['tool_failures']} tool failures, "
+        f"{summary['deadlocks']} deadlocks, {summary['slow']} too slow, "
+        f"{summary['mispredicted']} with other cycles than predicted, {summary['tool_failures']} tool failures, "
         f"{summary['faults']} faults; {summary['seconds']:.0f} s"
     )
 

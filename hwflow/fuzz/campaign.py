@@ -112,7 +112,7 @@ def run_campaign(
 
 def _code() -> str:
     """Hash of all of hwflow that makes a network or its hardware."""
-    parts = ("fuzz", "ops", "rtllib", "frontends", "emit", "verify", "numerics", "prepare")
+    parts = ("fuzz", "ops", "rtllib", "frontends", "emit", "verify", "numerics", "prepare", "cost/timing")
     return "-".join(code_hash(part)[:6] for part in parts)
 
 

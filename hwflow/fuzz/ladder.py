@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One network through every rung: QKeras in float64, golden integers, C++, RTL with taps and under stalls."""
+"""One network through every rung: QKeras in float64, golden integers, C++, RTL with taps and under stalls.
+
+The cycles that the timing model predicts are compared as well.
+"""
 
 from __future__ import annotations
 
@@ -48,6 +51,7 @@ class Verdict(str, Enum):
     STALLED = "rtl differs under stalls"
     DEADLOCK = "deadlock"
     INTERVAL = "interval above its bound"
+    CYCLES = "cycles predicted otherwise"
     TOOL = "tool failure"
     FAULT = "fault of hwflow"
 
@@ -186,7 +190,8 @@ class _Ascent:
             Verdict.RTL: lambda: self._rtl(design),
         }
         wanted = {
-            Verdict.STALLED: Verdict.RTL, Verdict.DEADLOCK: Verdict.RTL, Verdict.INTERVAL: Verdict.RTL
+            Verdict.STALLED: Verdict.RTL, Verdict.DEADLOCK: Verdict.RTL, Verdict.INTERVAL: Verdict.RTL,
+            Verdict.CYCLES: Verdict.RTL,
         }.get(only, only) if only else None  # fmt: skip
         for verdict, rung in rungs.items():
             if wanted not in rungs or wanted is verdict:
@@ -276,6 +281,7 @@ class _Ascent:
         self._compare(Verdict.CSIM, {name: Tensor(codes, kind) for name, codes, kind in whole})
 
     def _rtl(self, design: Design) -> None:
+        from hwflow.cost.cycles import predict_cycles
         from hwflow.emit.rtl import write_rtl
         from hwflow.tools.verilator import QUICK
         from hwflow.verify.rtlsim import RtlSimulator
@@ -295,6 +301,14 @@ class _Ascent:
         bound = design.plan.ii_bound
         if free.ii_cycles is not None and free.ii_cycles > II_SLACK * bound:
             raise _Found(Verdict.INTERVAL, f"interval {free.ii_cycles} cycles, bound {bound}")
+        with self._timed("predict cycles"):
+            predicted = predict_cycles(design, net.frames, log=self.log)
+        if (predicted.latency, predicted.ii) != (free.latency_cycles, free.ii_cycles):
+            raise _Found(
+                Verdict.CYCLES,
+                f"latency {free.latency_cycles} and interval {free.ii_cycles} cycles, "
+                f"predicted {predicted.latency} and {predicted.ii}",
+            )
 
     def _tensors(self, codes: Mapping[str, Codes]) -> dict[str, Tensor]:
         return {name: Tensor(values, self.graph.node(name).type) for name, values in codes.items()}

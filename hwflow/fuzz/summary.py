@@ -34,6 +34,7 @@ def summarize(entries: Sequence[Entry], *, seed: int, io: str, seconds: float) -
     -------
     dict
         Plain data: ``networks``, ``mismatches``, ``deadlocks``, ``slow`` (interval above 1.02 times the bound),
+        ``mispredicted`` (latency or interval other than the timing model says),
         ``tool_failures``, ``faults``, ``refused`` draws, ``codes`` compared, ``layers``, ``ops`` and ``types`` by
         number of networks, ``failures``, and times.
     """
@@ -49,6 +50,7 @@ def summarize(entries: Sequence[Entry], *, seed: int, io: str, seconds: float) -
         "mismatches": sum(verdicts[verdict] for verdict in _MISMATCHES),
         "deadlocks": verdicts[Verdict.DEADLOCK],
         "slow": verdicts[Verdict.INTERVAL],
+        "mispredicted": verdicts[Verdict.CYCLES],
         "tool_failures": verdicts[Verdict.TOOL],
         "faults": verdicts[Verdict.FAULT],
         "refused": sum(reasons.values()),
@@ -75,8 +77,8 @@ def summarize(entries: Sequence[Entry], *, seed: int, io: str, seconds: float) -
 
 
 def exit_code(summary: Mapping[str, Any]) -> int:
-    """3 for a difference, a deadlock or a broken bound; else 4 for a tool failure, 70 for a fault."""
-    if summary["mismatches"] or summary["deadlocks"] or summary["slow"]:
+    """3 for a difference, a deadlock, a broken bound or wrong cycles; else 4 for a tool failure, 70 for a fault."""
+    if any(summary[kind] for kind in ("mismatches", "deadlocks", "slow", "mispredicted")):
         return EXIT_MISMATCH
     if summary["tool_failures"]:
         return EXIT_TOOL
@@ -110,6 +112,7 @@ def _page(summary: Mapping[str, Any]) -> str:
         ("mismatches", summary["mismatches"]),
         ("deadlocks", summary["deadlocks"]),
         ("intervals above 1.02 × the bound", summary["slow"]),
+        ("latency or interval other than predicted", summary["mispredicted"]),
         ("tool failures", summary["tool_failures"]),
         ("faults", summary["faults"]),
         ("draws refused by hwflow, with a reason", summary["refused"]),
@@ -122,7 +125,7 @@ def _page(summary: Mapping[str, Any]) -> str:
         "computed by QKeras in float64, by the",
         "golden model in integers, by hls4ml's C++ and by the RTL in Verilator, with and without stalls; all codes are "
         "compared, layer",
-        "by layer, and the initiation interval with its bound.",
+        "by layer, the initiation interval with its bound, latency and interval with those of the timing model.",
         "",
         *_table(("", ""), rows),
         "",
