@@ -203,7 +203,7 @@ class Fabric:
         self, kind: MemoryKind, depth: int, used: NDArray[np.bool_], written: bool, reads: int
     ) -> tuple[float, Placed] | None:
         """Price and shape of a memory of this kind, at the best of its widths."""
-        best: tuple[float, Placed] | None = None
+        best: tuple[float, int, int] | None = None  # price, bits of a block, banks
         width = used.size
         copies = 1 if written else ceil(reads / kind.rom_ports)
         score = (kind.write_score if written else 1) + (reads - 1)
@@ -220,13 +220,17 @@ class Fabric:
             cost += 0.5 * banks if written and banks > 1 else 0
             cost += 2 * score
             if best is None or cost < int(best[0]):
-                spread = np.tile(np.pad(used, (0, total // banks - width)), banks)
-                occupied = sum(bool(spread[start : start + unit].any()) for start in range(0, total, unit))
-                found = occupied * copies
-                blocks, luts = (found * kind.units, 0) if kind.block else (0, found * kind.units)
-                cells = found * max(kind.units // 2, 1) if kind.block else 0
-                best = (cost, Placed(kind, blocks, luts, cells, banks, copies))
-        return best
+                best = (cost, unit, banks)
+        if best is None:
+            return None
+        cost, unit, banks = best
+        byte = 1 if not written else min(kind.byte or unit, unit)
+        spread = np.tile(np.pad(used, (0, -width % byte)), banks)
+        occupied = np.logical_or.reduceat(spread, np.arange(0, spread.size, unit))
+        found = int(np.count_nonzero(occupied)) * copies
+        blocks, luts = (found * kind.units, 0) if kind.block else (0, found * kind.units)
+        cells = found * max(kind.units // 2, 1) if kind.block else 0
+        return cost, Placed(kind, blocks, luts, cells, banks, copies)
 
     def blocks(self, a: int, b: int, y: int, *, signed: bool = True) -> int:
         """Hard multipliers of a product of ``a`` and ``b`` bits, of which ``y`` bits are needed; 0 for logic."""
