@@ -46,7 +46,7 @@ def document(drawing: Markup, style: str) -> str:
 
     Examples
     --------
-    >>> document(picture(2, 1, "dot", []), "rect{}")[:75]
+    >>> document(picture(2, 1, "dot", []), "rect{}")[:79]
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 2 1"><style>rect{}</style>'
     """
     # The drawing becomes the inner element, so that rules for what lies in an svg hold for all of it.
