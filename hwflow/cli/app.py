@@ -24,6 +24,7 @@ from hwflow.cli import (
     run,
     search,
     synth,
+    tune,
     verify,
 )
 
@@ -41,6 +42,7 @@ app.command("report")(report.report)
 app.command("estimate")(estimate.estimate)
 app.command("synth")(synth.synth)
 app.command("compare")(compare.compare)
+app.command("tune")(tune.tune)
 app.command("search")(search.search)
 app.command("emit-mcu")(emit_mcu.emit_mcu)
 app.command("evaluate")(evaluate.evaluate)

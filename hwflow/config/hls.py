@@ -74,6 +74,13 @@ class HlsLayer(_Section):
     Trace: bool | None = Field(None, description="record the layer's output in the C++ simulation")
 
 
+class HlsEntry(HlsLayer):
+    """The same, with what only separable convolutions have."""
+
+    DepthwiseReuseFactor: int | None = Field(None, ge=1, description="reuse factor of the depthwise half")
+    PointwiseReuseFactor: int | None = Field(None, ge=1, description="reuse factor of the pointwise half")
+
+
 class HlsModel(_Section):
     """Options of the whole model."""
 
@@ -96,5 +103,5 @@ class HlsConfig(_Section):
     """The ``HLSConfig`` section."""
 
     Model: HlsModel | None = None
-    LayerType: dict[str, HlsLayer] = Field(default_factory=dict, description="options by hls4ml layer class")
-    LayerName: dict[str, HlsLayer] = Field(default_factory=dict, description="options by layer name")
+    LayerType: dict[str, HlsEntry] = Field(default_factory=dict, description="options by hls4ml layer class")
+    LayerName: dict[str, HlsEntry] = Field(default_factory=dict, description="options by layer name")

@@ -84,16 +84,15 @@ class Use:
         return self.used <= self.available
 
 
+def resource_names(part: Part) -> tuple[str, ...]:
+    """Resources that a part is counted by: block memories in units of 18 Kb, or native ones where they are smaller."""
+    blocks = "bram" if part.family.native_bram else "bram18"
+    return ("lut", "ff", "dsp", blocks, *(("uram",) if part.family.uram else ()))
+
+
 def uses(part: Part, needed: Resources) -> list[Use]:
     """What a design takes of a part, resource by resource."""
-    found = [Use(name, getattr(needed, name), getattr(part, name)) for name in ("lut", "ff", "dsp")]
-    if needed.bram18 is None:
-        found.append(Use("bram", needed.bram, part.bram))
-    else:
-        found.append(Use("bram18", needed.bram18, part.bram18))
-    if needed.uram:
-        found.append(Use("uram", needed.uram, part.uram))
-    return found
+    return [Use(name, getattr(needed, name), getattr(part, name)) for name in resource_names(part)]
 
 
 def fits(part: Part, needed: Resources) -> bool | None:
