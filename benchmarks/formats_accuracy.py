@@ -43,12 +43,17 @@ def sections() -> dict[str, dict[str, dict[str, Any]]]:
         for scale, text in SCALES.items():
             given = {"WeightBits": bits, "Scale": scale}
             scales[f"{bits} bits, {text}, no repair"] = {**given, **PLAIN}
-            scales[f"{bits} bits, {text}, equalised"] = given
+            if scale == "layer":
+                scales[f"{bits} bits, {text}, equalised"] = given
             scales[f"{bits} bits, {text}, all repairs"] = {**given, **REPAIR}
     formats: dict[str, dict[str, Any]] = {}
     for name in ("minifloat<4,3>", "minifloat<5,2>"):
         formats[f"{name}, activations fixed<8>"] = {"WeightFormat": name}
         formats[f"{name}, activations {name}"] = {"WeightFormat": name, "ActivationFormat": name}
+    formats["minifloat<5,2>, activations fixed<8>, all repairs"] = {
+        "WeightFormat": "minifloat<5,2>",
+        **REPAIR,
+    }
     formats["pow2<-7,0>"] = {"WeightFormat": "pow2<-7,0>"}
     formats["pow2<-7,0>, all repairs"] = {"WeightFormat": "pow2<-7,0>", **REPAIR}
     for scope, text in (("network", "the network"), ("group", "each layer type"), ("layer", "each layer")):
@@ -129,7 +134,7 @@ def main() -> None:
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else "reports")
     path = folder / "post-training.json"
     results: dict[str, Row] = json.loads(path.read_text()) if path.exists() else {}
-    faces, others = (load_faces(DataConfig(Kind="orl"), calibration=part) for part in (True, False))
+    faces, others = (load_faces(DataConfig(Kind="orl"), part) for part in ("calibration", "evaluation"))
     evaluator = Evaluator(registry.load(MODEL), faces.frames, others.frames, others.people)
     if "float" not in results:
         results["float"] = asdict(evaluator.float_score())

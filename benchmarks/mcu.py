@@ -89,7 +89,7 @@ def networks(folder: Path) -> Iterator[tuple[str, QuantGraph, dict[str, Codes], 
         (name,) = graph.inputs
         node = graph.node(name)
         if config.Hwflow.Data.Kind == "orl":
-            faces = load_faces(config.Hwflow.Data, calibration=False)
+            faces = load_faces(config.Hwflow.Data, "evaluation")
             chosen = np.linspace(0, len(faces.frames) - 1, FACES).round().astype(int)
             yield path.stem, graph, {name: to_codes(faces.frames[chosen], node.type)}, "ORL faces"
         else:

@@ -24,6 +24,7 @@ from hwflow.cli import (
     run,
     search,
     synth,
+    train,
     tune,
     verify,
 )
@@ -43,6 +44,7 @@ app.command("estimate")(estimate.estimate)
 app.command("synth")(synth.synth)
 app.command("compare")(compare.compare)
 app.command("tune")(tune.tune)
+app.command("train")(train.train)
 app.command("search")(search.search)
 app.command("emit-mcu")(emit_mcu.emit_mcu)
 app.command("evaluate")(evaluate.evaluate)

@@ -110,7 +110,7 @@ def evaluate(
     early = None if data is None else _faces(data, layout, pairs, 0, seed)
     subject = _subject(source, kinds, data, out, trust=trust)
     config = subject.config.Hwflow.Data if subject.config else None
-    after = config.CalibrationPeople if config and config.Kind == "orl" else 0
+    after = config.known_people if config and config.Kind == "orl" else 0
     faces = early or _faces(data, layout, pairs, after, seed)
     faces = _few(faces, pictures, [network.kind for network in subject.networks])
     method = alignment if alignment != "auto" or config is None else config.Alignment

@@ -163,7 +163,7 @@ def _evaluator(design: DesignConfig, path: Path, frames: int, *, trust: bool) ->
     data = design.Hwflow.Data
     shape = tuple(model.inputs[0].shape[1:])
     calibration = calibration_frames(data, shape, design.Hwflow.Seed)
-    people = load_faces(data, calibration=True).people if data.Kind == "orl" else None
+    people = load_faces(data, "calibration").people if data.Kind == "orl" else None
     chosen = np.unique(np.linspace(0, len(calibration) - 1, min(frames, len(calibration))).astype(int))
     total = hashlib.sha256(calibration.tobytes() + chosen.tobytes())
     for weights in model.get_weights():
@@ -196,7 +196,7 @@ def _unseen(
     data = design.Hwflow.Data
     if data.Kind != "orl":
         return None
-    faces, others = load_faces(data, calibration=True), load_faces(data, calibration=False)
+    faces, others = load_faces(data, "calibration"), load_faces(data, "evaluation")
     evaluator = Evaluator(_model(design, path, trust=trust), faces.frames, others.frames, others.people)
     return evaluator.float_score(), evaluator.score(config)
 

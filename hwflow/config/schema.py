@@ -61,6 +61,27 @@ class PrepareConfig(_Section):
     Layers: dict[str, LayerBits] = Field(default_factory=dict, description="exceptions by layer name")
 
 
+class TrainConfig(_Section):
+    """Quantization-aware training: a prepared network learns to give the embeddings of the float one."""
+
+    Epochs: int = Field(20, ge=1, description="passes through the training data")
+    Batch: int = Field(32, ge=2, description="inputs a step")
+    LearningRate: float = Field(
+        1e-3, gt=0, description="of Adam, after a warm-up; falls to 0 by half a cosine"
+    )
+    Loss: Literal["embedding", "evaluation"] = Field(
+        "embedding",
+        description="distance of embeddings alone, or also of pairs' similarities from verification thresholds",
+    )
+    EmbeddingWeight: float = Field(1.0, ge=0, description="weight of the distance of embeddings")
+    FeatureWeight: float = Field(0.0, ge=0, description="weight of the distance of the tensors on the way")
+    ClassWeight: float = Field(0.0, ge=0, description="weight of an ArcFace term over the people shown")
+    Labels: bool = Field(
+        False, description="pictures of one person are same pairs, not only views of one picture"
+    )
+    Augment: bool = Field(True, description="mirror, turn, move, scale and light pictures")
+
+
 class ModelConfig(_Section):
     """Where the network comes from."""
 
@@ -68,6 +89,7 @@ class ModelConfig(_Section):
     Prepare: PrepareConfig | None = Field(
         None, description="quantize a float model; absent for a model that is quantized already"
     )
+    Train: TrainConfig | None = Field(None, description="train the quantized model; needs Prepare")
     Trust: bool = Field(False, description="allow model files and factories that execute code")
 
 
@@ -77,7 +99,13 @@ class DataConfig(_Section):
     Kind: Literal["orl", "random"] = Field("random", description="ORL faces, or random codes by seed")
     InputType: str = Field("ap_fixed<8,1>", description="grid of the network's input")
     CalibrationPeople: int = Field(10, ge=1, le=39, description="ORL people used for calibration only")
+    TrainingPeople: int = Field(0, ge=0, le=39, description="first ORL people, used for training only")
     Alignment: Literal["auto", "yunet", "fixed-crop"] = Field("auto", description="face alignment method")
+
+    @property
+    def known_people(self) -> int:
+        """People 1 to this one were used for calibration or training; accuracy is that on the others."""
+        return max(self.CalibrationPeople, self.TrainingPeople)
 
 
 class VerifyConfig(_Section):

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,14 +41,18 @@ class Faces:
     method: str
 
 
-def load_faces(config: DataConfig, *, calibration: bool) -> Faces:
-    """ORL faces of the people used for calibration, or of all others."""
+def load_faces(config: DataConfig, use: Literal["calibration", "training", "evaluation"]) -> Faces:
+    """ORL faces of the people used for calibration, for training, or for neither."""
     from hwflow.faces.align import align, to_input
     from hwflow.faces.orl import load_orl
 
     orl = load_orl()
     aligned = align(orl.images, config.Alignment)
-    chosen = (orl.people <= config.CalibrationPeople) == calibration
+    chosen = {
+        "calibration": orl.people <= config.CalibrationPeople,
+        "training": orl.people <= config.TrainingPeople,
+        "evaluation": orl.people > config.known_people,
+    }[use]
     return Faces(to_input(aligned.images[chosen]), orl.people[chosen], aligned.method)
 
 
@@ -80,7 +85,7 @@ def calibration_frames(config: DataConfig, shape: tuple[int, ...], seed: int) ->
     """
     if config.Kind == "random":
         return random_frames(shape, RANDOM_FRAMES, seed, config.InputType).astype(np.float32)
-    frames = load_faces(config, calibration=True).frames
+    frames = load_faces(config, "calibration").frames
     if frames.shape[1:] != shape:
         raise ConfigError(
             f"Hwflow.Data.Kind: faces of shape {frames.shape[1:]} do not fit the model's input {shape}",

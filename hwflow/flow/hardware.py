@@ -202,7 +202,7 @@ def _faces_shown(context: Context, graph: QuantGraph) -> tuple[Frames, list[int]
             "use 'random' for this model",
         )
     shape = graph.node(graph.inputs[0]).shape
-    faces = load_faces(data, calibration=False)
+    faces = load_faces(data, "evaluation")
     if faces.frames.shape[1:] != shape:
         raise ConfigError(f"Hwflow.Data.Kind: faces do not fit the model's input {shape}", "use 'random'")
     # Two pictures of one person beside the other, so that the similarity matrix shows both kinds of pairs.
@@ -337,7 +337,7 @@ def _faces(context: Context) -> None:
     from hwflow.verify.rtlsim import cores
 
     graph = the_graph(context)
-    faces = load_faces(context.config.Hwflow.Data, calibration=False)
+    faces = load_faces(context.config.Hwflow.Data, "evaluation")
     node, output = graph.node(graph.inputs[0]), graph.node(graph.outputs[0])
     chunks = frame_chunks(to_codes(faces.frames, node.type))
     outputs = golden_outputs(context.run_dir / GRAPH, chunks, cores())

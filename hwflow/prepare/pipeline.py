@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -53,7 +54,12 @@ class PreparedModel:
     report: dict[str, Any]
 
 
-def prepare(model: tf.keras.Model, calibration: NDArray[np.float32], config: PrepareConfig) -> PreparedModel:
+def prepare(
+    model: tf.keras.Model,
+    calibration: NDArray[np.float32],
+    config: PrepareConfig,
+    train: Callable[[Net, Scheme], None] | None = None,
+) -> PreparedModel:
     """Quantize a float model.
 
     Parameters
@@ -64,6 +70,8 @@ def prepare(model: tf.keras.Model, calibration: NDArray[np.float32], config: Pre
         Typical inputs on the grid ``fixed<8,1>`` (see :func:`hwflow.faces.align.to_input`).
     config : PrepareConfig
         Numbers of bits, percentile, exceptions by layer.
+    train : callable, optional
+        Given the network and its formats, trains the one for the other.
 
     Returns
     -------
@@ -81,6 +89,8 @@ def prepare(model: tf.keras.Model, calibration: NDArray[np.float32], config: Pre
     reference = build(net)
     scheme = choose_grids(net, activation_ranges(net, reference, calibration, config), config)
     repair(net, scheme, calibration, config)
+    if train is not None:
+        train(net, scheme)
     quantized = build(net, scheme)
     layers = _describe(net, scheme, reference, quantized, calibration[:_REPORT_FRAMES])
     report = {"calibration_frames": len(calibration), "folding": asdict(folding), "layers": layers}
