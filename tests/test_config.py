@@ -51,7 +51,7 @@ def test_minimal_design_has_defaults() -> None:
         (
             "Hwflow/Model/Prepare/Layers/conv1/WeightBit",
             4,
-            "Hwflow.Model.Prepare.Layers.conv1.WeightBit: unknown key; did you mean 'WeightBits'?",
+            "Hwflow.Model.Prepare.Layers.conv1.WeightBit: unknown key; did you mean 'WeightBits'",
         ),
         ("HLSConfig/Modle", {}, "HLSConfig.Modle: unknown key; did you mean 'Model'?"),
         (
