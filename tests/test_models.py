@@ -284,6 +284,11 @@ def test_a_wrong_source_is_named(tmp_path: Path, text: str, message: str) -> Non
 
 
 @pytest.mark.tf
+def test_a_name_with_a_dot_is_no_file(tmp_path: Path) -> None:
+    assert source("densenet-1.0", tmp_path).count_params() == registry.MODELS["densenet-1.0"].params
+
+
+@pytest.mark.tf
 @pytest.mark.parametrize("suffix", ["h5", "keras"])
 def test_saved_qkeras_models_load_without_trust(tmp_path: Path, suffix: str) -> None:
     model = registry.load("tiny-cnn", seed=5)

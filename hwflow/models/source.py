@@ -64,7 +64,7 @@ def load_source(source: str, *, base_dir: Path, trust: bool, seed: int) -> tf.ke
         model = _load_file(base_dir / source, trust)
     elif ":" in source:
         model = _call_factory(source, base_dir, trust, seed)
-    elif suffix or "/" in source:
+    elif source not in registry.MODELS and (suffix or "/" in source):
         why = " (pickles run code when they are read)" if suffix in (".pkl", ".pickle", ".joblib") else ""
         raise ConfigError(
             f"model file {source!r} is of no known kind{why}", "save the model by Keras as .h5 or .keras"
