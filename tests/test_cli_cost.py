@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``hwflow estimate`` and ``hwflow synth`` as a user calls them, on a design that is converted once."""
+"""What a design costs and how it is folded, as a user asks for it, on a design that is converted once."""
 
 from __future__ import annotations
 
@@ -41,6 +41,19 @@ def test_estimate_is_readable(run: Path) -> None:
     assert "STM32H743ZI" in result.stdout
 
 
+def test_explain_tells_folding_and_pace(run: Path) -> None:
+    result = CliRunner().invoke(app, ["explain", str(run)])
+    assert result.exit_code == 0, result.output
+    assert "dense1 sets the pace: a frame every 16 cycles" in result.stdout
+    found = json.loads(CliRunner().invoke(app, ["explain", str(run), "dense2", "--json"]).stdout)
+    dense2 = found["layers"]["dense2"]
+    assert (dense2["pe"] * dense2["simd"], dense2["multipliers"], dense2["busy"]) == (128, 128, 1.0)
+    assert {16, 32, 64} <= set(dense2["legal_reuse_factors"])
+    assert "u_t_dense2" in dense2["modules"]
+    told = CliRunner().invoke(app, ["explain", str(run), "dense2"]).stdout
+    assert "reuse factor 16" in told and "128 multipliers" in told
+
+
 @pytest.mark.synth
 def test_synth_counts_by_layer(run: Path) -> None:
     result = CliRunner().invoke(app, ["synth", str(run), "--target", "ecp5", "--json"])
@@ -58,6 +71,9 @@ def test_synth_counts_by_layer(run: Path) -> None:
         (["synth", "{run}", "--target", "ecp6"], "did you mean 'ecp5'"),
         (["synth", "{empty}"], "holds no converted network"),
         (["estimate", "{empty}"], "holds no converted network"),
+        (["explain", "{run}", "dense9"], "did you mean 'dense3'"),
+        (["synth", "{run}", "--bitstream"], "add --target ecp5"),
+        (["synth", "{run}", "--target", "ecp5", "--bitstream", "--board", "ulx3s"], "did you mean 'ulx3s-"),
     ],
 )
 def test_wrong_words_are_told(run: Path, tmp_path: Path, words: list[str], message: str) -> None:

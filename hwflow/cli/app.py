@@ -18,6 +18,7 @@ from hwflow.cli import (
     emit_mcu,
     estimate,
     evaluate,
+    explain,
     fuzz,
     models,
     report,
@@ -41,6 +42,7 @@ app.command("run")(run.run)
 app.command("verify")(verify.verify)
 app.command("report")(report.report)
 app.command("estimate")(estimate.estimate)
+app.command("explain")(explain.explain)
 app.command("synth")(synth.synth)
 app.command("compare")(compare.compare)
 app.command("tune")(tune.tune)

@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import json
 import logging
+import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal, ParamSpec
@@ -18,6 +20,7 @@ logger = logging.getLogger(__name__)
 
 EXIT_INTERRUPTED = 130
 
+_LINE_BREAK = re.compile(r"(?<!\n)\n(?!\n)")
 _PIPE_WIDTH = 200  # lines of a file need not fit a terminal
 
 P = ParamSpec("P")
@@ -49,6 +52,8 @@ def guarded(command: Callable[P, None]) -> Callable[P, None]:
             )
             raise typer.Exit(EXIT_INTERNAL) from error
 
+    # typer keeps the line breaks of a docstring, whatever the width of the terminal
+    wrapper.__doc__ = _LINE_BREAK.sub(" ", inspect.cleandoc(command.__doc__ or ""))
     return wrapper
 
 

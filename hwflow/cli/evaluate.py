@@ -161,7 +161,7 @@ def _subject(source: str, kinds: list[str], data: Path | None, out: Path | None,
         return _of_run(path, kinds or ["golden"], out or path / FOLDER / dataset, trust=trust)
     if path.suffix.lower() in (".yaml", ".yml"):
         kinds, run = kinds or ["golden"], Path("runs") / path.stem
-        execute(path, run, last=_last(kinds), trust=trust)
+        execute(path, run, last=_last(kinds), trust=trust, only_needed=True)
         return _of_run(run, kinds, out or run / FOLDER / dataset, trust=trust)
     return _of_model(
         source, kinds, out or Path("evaluations") / path.stem.replace(":", "-") / dataset, trust=trust
@@ -194,7 +194,7 @@ def _of_model(source: str, kinds: list[str], folder: Path, *, trust: bool) -> _S
         design = folder / "design.yaml"
         folder.mkdir(parents=True, exist_ok=True)
         design.write_text(yaml.safe_dump({"Hwflow": {"Model": {"Source": named}}}))
-        execute(design, folder / "run", last=_last(rest), trust=trust)
+        execute(design, folder / "run", last=_last(rest), trust=trust, only_needed=True)
         converted = _of_run(folder / "run", rest, folder, trust=trust)
         networks, config = networks + converted.networks, converted.config
     return _Subject(source, networks, folder, config)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from hwflow.records import Metric, RungRecord
 
 LAST_STEP, REPORT = "verify", "report.html"
+#: Beginnings of the figures of all targets, which a command of its own shows side by side.
+_COST = ("cost.", "mcu.")
 
 ConfigArgument = Annotated[Path, typer.Argument(metavar="CONFIG", help="YAML file of a design.")]
 TrustFlag = Annotated[
@@ -74,16 +76,18 @@ def execute(
     last: str | None = None,
     fresh: bool = False,
     trust: bool = False,
+    only_needed: bool = False,
 ) -> RunResult:
-    """Run the steps of a design with progress on stderr."""
+    """Run the steps of a design with progress on stderr; with ``only_needed`` just those that ``last`` needs."""
     from hwflow.config.load import load_config
     from hwflow.flow.runner import Flow
-    from hwflow.flow.steps import STEPS
+    from hwflow.flow.steps import STEPS, needed_first
     from hwflow.report import render
 
     design = load_config(config)
+    steps = needed_first(last) if last and only_needed else STEPS
     with ExitStack() as stack:
-        return Flow(STEPS, finish=render.render_report).run(
+        return Flow(steps, finish=render.render_report).run(
             design,
             config_path=config,
             out=out,
@@ -106,12 +110,15 @@ def show_progress(stack: ExitStack) -> Progress:
 def _show(result: RunResult) -> None:
     from hwflow.records import read_rungs
 
-    metrics = sorted(result.metrics, key=lambda metric: metric.name)
+    every = sorted(result.metrics, key=lambda metric: metric.name)
+    metrics = [metric for metric in every if not metric.name.startswith(_COST)]
     rows = [(metric.name, *figure(metric), metric.kind) for metric in metrics if metric.value is not None]
     table(("figure", ">value", "unit", "kind"), rows)
     for reason in dict.fromkeys(metric.reason for metric in metrics if metric.value is None):
         names = ", ".join(metric.name for metric in metrics if metric.reason == reason)
         echo(f"no value, as {reason}: {names}")
+    if len(every) > len(metrics):
+        echo(f"cost on FPGA parts and microcontrollers: hwflow estimate {result.folder}")
     if LAST_STEP in result.seconds:
         echo(verdict(read_rungs(result.folder / "verify.json")))
         echo(f"report: {result.folder / REPORT}")
