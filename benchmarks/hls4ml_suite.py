@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """hls4ml's way of testing, on RTL: convert, compile, predict, compare with Keras and with hls4ml's own C++.
 
-    python benchmarks/hls4ml_suite.py [--jobs N] [--only TEXT] [--out DIR] [--state FILE]
+    python benchmarks/hls4ml_suite.py [--jobs N] [--only TEXT] [--out DIR] [--state FILE] [--any-code]
 
 Each case of :mod:`benchmarks.hls4ml_cases` runs for both I/O types through hls4ml's public functions with
 ``backend='Hwflow'``. Its prediction, which is the RTL's, must lie within hls4ml's tolerance of Keras, and equal
 the Vitis C simulation in every code. Writes ``hls4ml-suite.json`` and ``hls4ml-suite.md``. What passed
-is remembered in the state file: an interrupted run goes on where it ended, as long as the code is the same.
+is remembered in the state file: an interrupted run goes on where it ended, as long as the code is the same, or
+``--any-code`` is given. The report says how many versions of the code its outcomes come from.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import warnings
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from multiprocessing import get_context
 from pathlib import Path
@@ -60,6 +61,8 @@ class Outcome:
         Wall-clock time, s.
     failure : str
         What was raised; empty where nothing was.
+    code : str
+        Version of hwflow's code and of the cases.
     """
 
     case: str
@@ -70,6 +73,7 @@ class Outcome:
     close: bool = False
     seconds: float = 0.0
     failure: str = ""
+    code: str = ""
 
     @property
     def passed(self) -> bool:
@@ -201,19 +205,21 @@ def main() -> int:
     parser.add_argument(
         "--state", type=Path, default=Path("runs") / NAME / "state.jsonl", help="what passed so far"
     )
+    parser.add_argument("--any-code", action="store_true", help="also leave out what passed with other code")
     options = parser.parse_args()
     _prepare()
     chosen = [
         (case.ident, io_type) for case in cases() for io_type in case.io_types if options.only in case.ident
     ]
     code = code_key()
-    found = {key: outcome for key, outcome in passed_before(options.state, code).items() if key in chosen}
+    before = passed_before(options.state, None if options.any_code else code)
+    found = {key: outcome for key, outcome in before.items() if key in chosen}
     todo = [key for key in chosen if key not in found]
     # One after the other for both I/O types, so that the second finds the simulator of the first.
     with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn"), initializer=_prepare) as pool:
         for outcome in pool.map(_run, *zip(*todo, strict=True), chunksize=2) if todo else ():
-            found[outcome.case, outcome.io_type] = outcome
-            remember(options.state, code, outcome)
+            found[outcome.case, outcome.io_type] = outcome = replace(outcome, code=code)
+            remember(options.state, outcome)
             mark = "ok  " if outcome.passed else "FAIL"
             sys.stderr.write(
                 f"{len(found):3}/{len(chosen)} {mark} {outcome.case} {outcome.io_type} {outcome.seconds:.1f} s "
@@ -235,22 +241,22 @@ def code_key() -> str:
     ).hexdigest()
 
 
-def remember(state: Path, code: str, outcome: Outcome) -> None:
+def remember(state: Path, outcome: Outcome) -> None:
     """Add an outcome to the state file."""
     state.parent.mkdir(parents=True, exist_ok=True)
     with state.open("a") as stream:
-        stream.write(json.dumps({"code": code, **asdict(outcome)}) + "\n")
+        stream.write(json.dumps(asdict(outcome)) + "\n")
 
 
-def passed_before(state: Path, code: str) -> dict[tuple[str, str], Outcome]:
-    """Cases that the state file holds as passed with the same code; a line cut by an interruption is left out."""
+def passed_before(state: Path, code: str | None) -> dict[tuple[str, str], Outcome]:
+    """Cases that the state file holds as passed with this code, or any; a line cut by an interruption is left out."""
     found = {}
     for line in state.read_text().splitlines() if state.exists() else ():
         try:
-            data = json.loads(line)
+            outcome = Outcome(**json.loads(line))
         except json.JSONDecodeError:
             continue
-        if data.pop("code") == code and (outcome := Outcome(**data)).passed:
+        if outcome.passed and code in (None, outcome.code):
             found[outcome.case, outcome.io_type] = outcome
     return found
 
@@ -271,7 +277,10 @@ def write_report(outcomes: Sequence[Outcome], folder: Path) -> None:
         "codes": sum(outcome.codes for outcome in outcomes),
         "different": sum(outcome.different for outcome in outcomes),
         "seconds": round(seconds, 1),
-        "outcomes": [asdict(outcome) | {"passed": outcome.passed} for outcome in outcomes],
+        "code_versions": len({outcome.code for outcome in outcomes}),
+        "outcomes": [
+            asdict(outcome) | {"code": outcome.code[:12], "passed": outcome.passed} for outcome in outcomes
+        ],
     }
     (folder / f"{NAME}.json").write_text(json.dumps(data, indent=1) + "\n")
     themes: dict[str, list[Outcome]] = {}
@@ -288,7 +297,7 @@ def write_report(outcomes: Sequence[Outcome], folder: Path) -> None:
         "tolerance of hls4ml's own tests from Keras.",
         "",
         f"{passed} of {len(outcomes)} cases pass; {data['different']:,} of {data['codes']:,} codes differ from "
-        f"the C++; {seconds:.0f} s.",
+        f"the C++; {seconds:.0f} s, {data['code_versions']} version(s) of the code.",
         "",
         "| theme | cases | io_stream | io_parallel | passed | largest distance from Keras | s |",
         "|---|---|---|---|---|---|---|",

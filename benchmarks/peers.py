@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.mvu import PEER, PEER_UNIT, UNITS
 from hwflow.backend.backend import XILINX_7
 from hwflow.backend.writer import RTL_FOLDER
 from hwflow.errors import ToolError, UserError
@@ -147,34 +148,20 @@ def identifier(design: Design) -> str:
 
 def hwflow_row(design: Design, work: Path) -> tuple[Row, QuantGraph]:
     """Convert, compile, predict, compare with hls4ml's C++, synthesize: what a user of the backend does."""
-    import hls4ml
-
     from hwflow.frontends.keras_hls4ml import convert
 
     model, name = design.model(), identifier(design)
-    config = json.loads(json.dumps(design.hls_config))
-    config["LayerName"] = {
-        **config.get("LayerName", {}),
-        model.inputs[0].node.layer.name.replace("input", "input_tensor"): {
-            "Precision": {"result": str(design.input_type)}
-        },
-    }
     folder = work / name
-    rtl = hls4ml.converters.convert_from_keras_model(
-        model,
-        backend="Hwflow",
-        hls_config=config,
-        output_dir=str(folder),
-        project_name=name,
-        io_type="io_stream",
-    )
+    rtl, cpp = (
+        convert(
+            model, backend=backend, hls_config=design.hls_config, input_type=design.input_type, io_type="io_stream",
+            clock_period=5, part="xc7z045ffg900-2", project_name=name, output_dir=output,
+        )
+        for backend, output in (("Hwflow", folder), ("Vitis", work / f"{name}_cpp"))
+    )  # fmt: skip
     rtl.compile()
     codes = random_codes(np.random.default_rng(2), (FRAMES, *model.input_shape[1:]), design.input_type.type)
     frames = from_codes(codes, design.input_type.type).astype(np.float32)
-    cpp = convert(
-        model, backend="Vitis", hls_config=design.hls_config, input_type=design.input_type, io_type="io_stream",
-        clock_period=5, part="xc7z045ffg900-2", project_name=name, output_dir=work / f"{name}_cpp",
-    )  # fmt: skip
     cpp.compile()
     if not np.array_equal(rtl.predict(frames), cpp.predict(frames)):
         raise UserError(f"{design.name}: RTL and C++ differ; the comparison would be of something else")
@@ -292,15 +279,16 @@ def rows(work: Path, folder: Path, python: str) -> Iterator[Row]:
 
 
 def matrix_vector_rows(folder: Path) -> Iterator[Row]:
-    """The 64 x 32 matrix-vector unit, as ``benchmarks.mvu`` measured it."""
+    """The 64 x 32 matrix-vector unit, as ``benchmarks.mvu`` measured it, beside finn-rtllib's."""
     path = folder / "mvu.json"
-    if not path.exists():
-        yield Row(
-            "64x32 matrix-vector unit, 4x4 bit", "hwflow", "", note="run python -m benchmarks.mvu first"
-        )
-        return
-    for found in json.loads(path.read_text())["rows"]:
-        yield Row(**{key: found.get(key) for key in Row.__dataclass_fields__ if key in found})
+    units = [unit for unit in UNITS if unit.name.startswith(PEER_UNIT)]
+    found = {row["name"]: row for row in json.loads(path.read_text())} if path.exists() else {}
+    for unit in units:
+        cells = {key: found.get(unit.name, {}).get(key) for key in ("lut", "ff", "dsp", "bram18")}
+        note = "benchmarks.mvu" if unit.name in found else "run python -m benchmarks.mvu first"
+        ii = unit.n_in // unit.simd * (unit.n_out // unit.pe)
+        yield Row(unit.name, "hwflow", package_version("hwflow") or "", ii=ii, note=note, **cells)
+    yield Row(PEER_UNIT, "finn-rtllib", "", ii=32, note="under the same command, measured once", **PEER)
 
 
 def markdown(found: Sequence[Row]) -> str:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -65,16 +66,14 @@ def test_report_counts_what_failed(tmp_path: Path) -> None:
 
 def test_only_what_passed_with_the_same_code_is_left_out(tmp_path: Path) -> None:
     state = tmp_path / "new" / "state.jsonl"
-    good = Outcome("a", "io_stream", codes=4, close=True)
-    for code, outcome in [
-        ("now", good),
-        ("before", Outcome("b", "io_stream", codes=4, close=True)),
-        ("now", Outcome("c", "io_stream", codes=4, different=1, close=True)),
-    ]:
-        remember(state, code, outcome)
+    good = Outcome("a", "io_stream", codes=4, close=True, code="now")
+    other = replace(good, case="b", code="before")
+    for outcome in good, other, replace(good, case="c", different=1):
+        remember(state, outcome)
     with state.open("a") as stream:
         stream.write('{"code": "now", "case": "cut')
     assert passed_before(state, "now") == {("a", "io_stream"): good}
+    assert list(passed_before(state, None).values()) == [good, other]
 
 
 def test_cases_are_reproducible() -> None:
