@@ -9,7 +9,7 @@ results (:mod:`hwflow.cost.resources`), accounts for what logic optimization sav
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import ceil
 
@@ -31,50 +31,63 @@ class Contents:
     ----------
     depth : int
         Words.
-    live : ndarray of bool, shape (width,)
-        Bits that are not the same in all words, low bit first.
-    distinct : int
-        Different columns among them.
+    columns : ndarray of int64, shape (width,)
+        A number for each bit of a word, low bit first: 0 where it is the same in all words; equal numbers stand
+        for equal bits, which are looked for only in memories that logic may hold.
     """
 
     depth: int
-    live: NDArray[np.bool_]
-    distinct: int
+    columns: NDArray[np.int64]
 
     @property
     def width(self) -> int:
         """Bits of a word."""
-        return int(self.live.size)
+        return int(self.columns.size)
+
+    @property
+    def live(self) -> NDArray[np.bool_]:
+        """Bits that are not the same in all words."""
+        return self.columns > 0
+
+    def distinct(self, low: int, width: int) -> int:
+        """Different bits among ``width`` from ``low`` on."""
+        part = self.columns[low : low + width]
+        return int(np.unique(part[part > 0]).size)
 
     @classmethod
     def of_words(cls, words: Sequence[int], width: int) -> Contents:
-        """Of words of so many bits; equal columns are looked for only where logic may hold them."""
+        """Of words of so many bits."""
         changing = 0
         for word in words:
             changing |= word ^ words[0]
         live = np.array([changing >> bit & 1 for bit in range(width)], dtype=bool)
         if len(words) > _SMALL:
-            return cls(len(words), live, int(live.sum()))
-        columns = {tuple(word >> bit & 1 for word in words) for bit in np.flatnonzero(live).tolist()}
-        return cls(len(words), live, len(columns))
+            return cls(len(words), np.where(live, np.arange(1, width + 1), 0))
+        return cls._numbered(
+            len(words),
+            [tuple(word >> bit & 1 for word in words) if live[bit] else None for bit in range(width)],
+        )
 
     @classmethod
     def of_memory(cls, memory: Memory) -> Contents:
         """Of a memory that has not been written yet."""
-        words, width = memory.words, memory.lane_width
-        shifts = np.arange(width)
+        words, shifts = memory.words, np.arange(memory.lane_width)
+        depth = len(words)
         changing = np.bitwise_or.reduce(words ^ words[:1], axis=0)
         live = ((changing[:, None] >> shifts) & 1).astype(bool).reshape(-1)
-        if len(words) > _SMALL:
-            return cls(len(words), live, int(live.sum()))
-        bits = ((words[:, :, None] >> shifts) & 1).astype(np.uint8).reshape(len(words), -1)
-        columns = np.packbits(bits[:, live], axis=0).T
-        return cls(len(words), live, len({column.tobytes() for column in columns}))
+        if depth > _SMALL:
+            return cls(depth, np.where(live, np.arange(1, live.size + 1), 0))
+        bits = ((words[:, :, None] >> shifts) & 1).astype(np.uint8).reshape(depth, -1)
+        packed = np.packbits(bits, axis=0).T
+        return cls._numbered(
+            depth, [column.tobytes() if on else None for column, on in zip(packed, live, strict=True)]
+        )
 
     @classmethod
-    def unknown(cls, depth: int, width: int) -> Contents:
-        """Of a memory that is only known by its size: no bit is constant, no two columns are equal."""
-        return cls(depth, np.full(width, depth > 1), width if depth > 1 else 0)
+    def _numbered(cls, depth: int, columns: Sequence[Hashable | None]) -> Contents:
+        numbers: dict[Hashable | None, int] = {None: 0}
+        found = [numbers.setdefault(column, len(numbers)) for column in columns]
+        return cls(depth, np.array(found, dtype=np.int64))
 
 
 #: Parameters of a module: numbers, lists of them, and what is known of its memories.
@@ -129,6 +142,27 @@ class Structure:
         else:
             self.lut(feature, times * 2 * ceil(bits / 2))
 
+    def choice(self, feature: str, bits: float, inputs: int) -> None:
+        """One function of so many inputs for each bit, where most inputs are control that all bits share.
+
+        Mapping is for speed: up to the widest function that hard multiplexers make of LUTs, each bit decodes its
+        control anew; wider control is decoded once, at the price of a level.
+        """
+        if self.fabric.lut_inputs > 4 or inputs > 10:
+            own = 1
+        else:
+            own = 1 << max(min(inputs - self.fabric.lut_inputs, 3 if inputs < 8 else 2), 0)
+        self.lut(feature, bits * own)
+
+    def state(self, feature: str, bits: int, controls: int = 3) -> None:
+        """Next value of a small counter under so many control signals."""
+        if bits >= self.fabric.least_carry:
+            self.add(feature, bits)
+            if self.fabric.lut_inputs <= 4:  # where a LUT in front of the carry has no inputs left
+                self.choice(feature, bits, controls + 1)
+        else:
+            self.choice(feature, bits, controls + bits)
+
     def mux(self, feature: str, ways: int, bits: float) -> None:
         """A choice of one of ``ways`` words."""
         if ways > 1:
@@ -139,8 +173,8 @@ class Structure:
         """A counter from 0 to ``last``, its register and the comparison with its end."""
         bits = (last + 1).bit_length()
         if last:
-            self.register(last.bit_length())
-            self.add(feature, last.bit_length())
+            self.register(bits)
+            self.state(feature, bits)
             self.logic(feature, bits)
 
     def memory(
@@ -196,18 +230,13 @@ class Structure:
         self.blocks += placed.blocks
         self.cells += placed.cells
         if placed.kind is None:
-            seen = round(seen * contents.distinct / max(int(live.sum()), 1))
+            seen = contents.distinct(low, width)
             self.lut(feature, reads * seen * self._rom_luts(contents.depth))
             self.register(seen * reads)
         elif placed.banks > 1:
             self.mux("memory.banks", placed.banks, seen * reads)
             self.register((placed.banks - 1).bit_length() * reads)
         return placed
-
-    def seen(self, contents: Contents, low: int, width: int) -> int:
-        """Bits of a constant word that differ from word to word and from each other."""
-        live = contents.live
-        return round(int(live[low : low + width].sum()) * contents.distinct / max(int(live.sum()), 1))
 
     def _rom_luts(self, depth: int) -> float:
         """LUTs of a function of the address."""
@@ -226,6 +255,13 @@ class Structure:
         if not number:
             self.lut(feature, times * min(a, b) * max(a, b))
         return number
+
+    def constant(self, feature: str, bits: int, factor: int, y: int, *, times: int = 1) -> int:
+        """Products of ``bits`` bits and a constant; a power of two is wires. Returns the hard blocks of one."""
+        odd = abs(factor) // (abs(factor) & -abs(factor)) if factor else 0
+        if odd <= 1:
+            return 0
+        return self.multiply(feature, bits, factor.bit_length() + 1, y, times=times)
 
 
 def number(parameters: Parameters, name: str, default: int = 0) -> int:

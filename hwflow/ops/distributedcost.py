@@ -64,11 +64,21 @@ def distributed(s: Structure, p: Parameters) -> None:
     """``hwf_da_*``."""
     if "KernelH" in p:
         window_parallel(
-            s, lane_w=number(p, "LaneW"), channels=number(p, "C"), in_h=number(p, "InH"), in_w=number(p, "InW"),
-            out_h=number(p, "OutH"), out_w=number(p, "OutW"), kernel_h=number(p, "KernelH"),
-            kernel_w=number(p, "KernelW"), stride_h=number(p, "StrideH"), stride_w=number(p, "StrideW"),
+            s,
+            lane_w=number(p, "LaneW"),
+            channels=number(p, "C"),
+            in_h=number(p, "InH"),
+            in_w=number(p, "InW"),
+            out_h=number(p, "OutH"),
+            out_w=number(p, "OutW"),
+            kernel_h=number(p, "KernelH"),
+            kernel_w=number(p, "KernelW"),
+            stride_h=number(p, "StrideH"),
+            stride_w=number(p, "StrideW"),
+            pad_top=number(p, "PadTop"),
+            pad_left=number(p, "PadLeft"),
             lanes=number(p, "Lanes"),
-        )  # fmt: skip
+        )
     for width in _tuple(p, "Adders"):
         s.add("graph.add", width)
     for width in _tuple(p, "Results"):

@@ -48,12 +48,12 @@ def dwc(s: Structure, p: Parameters) -> None:
     up, down = middle // lanes_in, middle // lanes_out
     if up > 1:
         s.register(middle * width + _clog2(up + 1))
-        s.add("dwc.up", _clog2(up + 1))
+        s.state("dwc.up", _clog2(up + 1))
         s.lut("dwc.up", 3)
     if down > 1:
         s.register(middle * width + _clog2(down + 1))
-        s.lut("dwc.shift", (middle - lanes_out) * width)
-        s.add("dwc.down", _clog2(down + 1))
+        s.choice("dwc.shift", (middle - lanes_out) * width, 4 + _clog2(down + 1))
+        s.state("dwc.down", _clog2(down + 1))
         s.lut("dwc.down", 3)
 
 
@@ -138,6 +138,8 @@ def window(
     kernel_w: int,
     stride_h: int,
     stride_w: int,
+    pad_top: int,
+    pad_left: int,
     replays: int,
     depthwise: bool,
     pixels: int,
@@ -149,12 +151,22 @@ def window(
     row, col = _clog2(in_h + kernel_h + stride_h) + 2, _clog2(in_w + kernel_w + stride_w) + 2
     x, y, word = _clog2(out_w + 1), _clog2(out_h + 1), _clog2(words + 1)
     s.memory("window", size, width)
+    # Registers that nothing moves, where synthesis sees it: those of a row of one window, of one row of windows.
+    across, down = out_w > 1 or s.fabric.keeps_idle, out_h > 1 or s.fabric.keeps_idle
     # Addresses and numbers that move in steps of a power of two keep their low bits.
-    steps = gcd(gcd(stride_w, stride_h * in_w - (out_w - 1) * stride_w), in_h * in_w)
-    pixel = kernel_h == kernel_w == 1
-    s.register(3 * address + 2 * max(address - _zeros(words), 0) + (0 if pixel and depthwise else address))
-    s.register(7 * count + max(count - _zeros(in_h * in_w), 0) + max(count - _zeros(steps), 0))
-    s.register(5 * row + 5 * col + x + y + 2 * word + 2)
+    steps = [in_h * in_w - (out_h - 1) * stride_h * in_w - (out_w - 1) * stride_w]
+    steps += [stride_w] * across + [stride_h * in_w - (out_w - 1) * stride_w] * (down and across)
+    merged = kernel_h == kernel_w == 1 and depthwise and not s.fabric.keeps_idle
+    s.register(3 * address + 2 * max(address - _zeros(words), 0) + (0 if merged else address))
+    s.register((7 if across or down else 6) * count)
+    s.register(max(count - _zeros(in_h * in_w), 0) + max(count - _zeros(gcd(*steps)), 0))
+    # What is needed is what the first window needs where no window needs less.
+    still_h = in_h <= stride_h + 1 and kernel_h - pad_top >= in_h
+    still_w = in_w <= stride_w + 1 and kernel_w - pad_left >= in_w
+    s.register((2 + 2 * down + (down and not still_h)) * row)
+    kept = 0 if kernel_w > 1 or s.fabric.keeps_idle else min(_zeros(in_w), col)
+    s.register((1 + 2 * across) * (col - kept) + (across + (across and not still_w)) * col)
+    s.register(x * across + y * down + 2 * word + 2)
     s.register(_idle(s, _clog2(kernel_w + 1), kernel_w > 1) + _clog2(kernel_h + 1))
     s.register(0 if depthwise else _clog2(replays + 1))
     s.lut("window.zero", width)
@@ -191,6 +203,8 @@ def window_parallel(
     kernel_w: int,
     stride_h: int,
     stride_w: int,
+    pad_top: int,
+    pad_left: int,
     lanes: int,
 ) -> None:
     """``hwf_window_parallel``."""
@@ -204,8 +218,15 @@ def window_parallel(
     row, column = _clog2(in_h + kernel_h + stride_h) + 2, _clog2(in_w + kernel_w + stride_w) + 2
     for _ in range(banks):
         s.memory("parallel", in_w, pixel)
-    s.register(2 * col + 3 * bank + 9 * count + _clog2(out_h + 1) * 2 + _clog2(out_w + 1) + row + column)
-    s.register(2 * positions * pixel + 4 + (_clog2(chunks + 1) if chunks > 1 else 0))
+    frame_step = in_h - (out_h - 1) * stride_h
+    steps = _zeros(gcd(stride_h, frame_step) if out_h > 1 else frame_step)
+    s.register(5 * count + (count - steps) + (count - _zeros(in_h)))
+    if out_h > 1:
+        s.register(count + 2 * _clog2(out_h + 1) + row)
+    if out_w > 1:
+        s.register(_clog2(out_w + 1) + column)
+    s.register(2 * col + bank + 2 * max(bank - min(steps, bank), 0))
+    s.register(2 * positions * pixel + 5 + (_clog2(chunks + 1) if chunks > 1 else 0))
     s.mux("parallel.bank", banks, kernel_h * pixel)
     s.lut("parallel.mask", positions * pixel)
     s.mux("parallel.chunk", chunks, lanes * lane_w)
@@ -247,6 +268,8 @@ def mvu(
     groups, chains = pe // group, simd // chain
     group_w = w_w + (group - 1) * (w_w + 1)
     word_w = groups * chains * group_w
+    spread_w = (group - 1) * number(p, "PackBits") + w_w + 1
+    factor_w = spread_w - int(spread_w > number(p, "DspW", 25))
     linked = pack > 1 or chain > 1
     digits = pack == 0 and code == 0
     wait = int(bool(block) or digits)
@@ -273,7 +296,7 @@ def mvu(
             weights, low = contents(p, "WeightFile"), k * word_w
             s.rom("mvu.rom", weights, block=bool(block), low=low, width=word_w)
             if wait and not packs:
-                s.register(s.seen(weights, low, word_w))
+                s.register(weights.distinct(low, word_w))
     # Words: lane k of a chain waits k cycles; the last two registers move into the multipliers.
     for k in range(chain):
         length = k + 1 + wait
@@ -281,7 +304,7 @@ def mvu(
             length -= min(2, length - 1 if cleared else length)
         delayed(s, length, words // chain * x_w)
     # Products.
-    product = min(x_w + w_w, acc_w)
+    product = min(x_w + 1 - x_signed + w_w + 1 - w_signed, acc_w)
     levels_in_block = packs and pack == 1 and not linked and levels == 0
     if digits:
         s.register(words * (x_w + 1))
@@ -296,23 +319,28 @@ def mvu(
         s.lut(f"mvu.code{code}", pe * simd * bits)
     else:
         number_of = s.multiply(
-            "mvu.product", x_w + 1 - x_signed, group_w if group > 1 else w_w + 1 - w_signed, product,
+            "mvu.product", x_w + 1 - x_signed, factor_w if group > 1 else w_w + 1 - w_signed, product,
             times=groups * simd,
         )  # fmt: skip
         if not (packs and number_of):
-            s.register(groups * simd * (product if group == 1 else group * number(p, "PackBits")))
+            s.register(groups * simd * (product if group == 1 else group * number(p, "PackBits") + 1))
     # Sums.
     link_w = group * number(p, "PackBits") + 1 if group > 1 else acc_w
     if linked and not packs:
-        s.register(groups * simd * link_w)
+        widths = [link_w if group > 1 or k > 1 else min(product + k, acc_w) for k in range(chain)]
+        s.register(groups * chains * sum(widths))
         s.add("mvu.link", link_w, groups * (simd - chains))
-    size, below, nodes = chains, 0, 0
+    size, term_w, waits = chains, min(product + _clog2(chain), acc_w) if pack == 1 else acc_w, 0
     while size > 1:
-        nodes += size // 2
+        term_w = min(term_w + 1, acc_w)
+        s.add("mvu.tree", term_w, pe * (size // 2))
+        s.register(pe * (size // 2) * term_w)
+        if size % 2:  # a term that waits for its partner
+            waits += 1
+        else:
+            delayed(s, waits, pe * acc_w)
+            waits = 0
         size = ceil(size / 2)
-        below += size
-    s.register(pe * below * acc_w)
-    s.add("mvu.tree", acc_w, pe * nodes)
     if not levels_in_block:
         s.register(pe * acc_w)
         if synapse_folds > 1:
@@ -322,9 +350,8 @@ def mvu(
     # Result.
     if biases > 1:
         s.rom("mvu.bias", contents(p, "BiasFile"))
-    s.register(lanes * sum_w)
     s.add("mvu.sum", sum_w, lanes)
-    cast_of(s, p, sum_w, 1, number(p, "SumFrac"), times=lanes)
+    s.register(lanes * cast_of(s, p, sum_w, 1, number(p, "SumFrac"), times=lanes))
     s.register(lanes * out_w)
     s.lut("mvu.held", lanes * out_w)
 

@@ -11,17 +11,20 @@ def affine(s: Structure, p: Parameters) -> None:
     """``hwf_affine``."""
     lanes, x_w, scale_w = number(p, "Lanes", 1), number(p, "XW"), number(p, "ScaleW")
     sum_w, words = number(p, "SumW"), number(p, "C", 1) // lanes
-    s.register(4 + lanes * x_w)
+    used = cast_of(s, p, sum_w, 1, number(p, "SumFrac"), times=lanes)
+    s.register(4)
     s.lut("stage", 4)
     s.counter("affine.address", words - 1)
     if words > 1:
+        offsets = contents(p, "BiasFile")
         s.rom("affine.rom", contents(p, "ScaleFile"))
-        s.rom("affine.rom", contents(p, "BiasFile"))
-        s.register(int(contents(p, "BiasFile").live.sum()))
-    s.multiply("affine.product", x_w + 1 - number(p, "XSigned", 1), scale_w, x_w + scale_w, times=lanes)
-    s.register(lanes * (x_w + scale_w + sum_w))
-    s.add("affine.sum", sum_w, lanes)
-    cast_of(s, p, sum_w, 1, number(p, "SumFrac"), times=lanes)
+        s.rom("affine.rom", offsets)
+        s.register(offsets.distinct(0, offsets.width))
+    product = x_w + 1 - number(p, "XSigned", 1) + scale_w
+    packed = s.multiply("affine.product", product - scale_w, scale_w, product, times=lanes)
+    if not (packed and s.fabric.packs_registers):
+        s.register(lanes * (x_w + min(product, sum_w) + used))
+        s.add("affine.sum", used, lanes)
 
 
 MODULES = {"hwf_affine": affine}

@@ -14,7 +14,8 @@ _GEOMETRY = {
 
 def geometry(p: Parameters) -> dict[str, int]:
     """Window parameters under the names of the shared modules."""
-    return {ours: number(p, theirs, 1) for ours, theirs in _GEOMETRY.items()}
+    pads = {"pad_top": number(p, "PadTop"), "pad_left": number(p, "PadLeft")}
+    return {ours: number(p, theirs, 1) for ours, theirs in _GEOMETRY.items()} | pads
 
 
 def conv2d(s: Structure, p: Parameters) -> None:

@@ -14,8 +14,8 @@ def piecewise(s: Structure, p: Parameters) -> None:
     s.register(2 + lanes * sum_w)
     s.lut("stage", 3)
     s.logic("piecewise.piece", x_w, 2 * lanes)
-    steps = sum(max(bin(abs(slope)).count("1") - 1, 0) for slope in slopes)
-    s.add("piecewise.product", sum_w, lanes * steps)
+    for slope in slopes:
+        s.constant("piecewise.product", x_w + 1 - number(p, "XSigned", 1), slope, sum_w, times=lanes)
     s.add("piecewise.sum", sum_w, lanes)
     s.lut("piecewise.choice", lanes * sum_w)
     cast_of(s, p, sum_w, 1, number(p, "SumFrac"), times=lanes)
