@@ -7,3 +7,12 @@ from hwflow.flow import hardware, model
 from hwflow.flow.runner import Step
 
 STEPS: tuple[Step, ...] = (*model.STEPS, *hardware.STEPS)
+
+
+def needed_first(last: str) -> tuple[Step, ...]:
+    """All steps, with those that one step needs, and this one, before the others."""
+    needed = {last}
+    for step in reversed(STEPS):
+        if step.name in needed:
+            needed.update(step.needs)
+    return tuple(sorted(STEPS, key=lambda step: step.name not in needed))
