@@ -77,10 +77,10 @@ def lfw(folder: Path, count: int = 3, below: str = "lfw") -> Path:
 
 
 def calfw(folder: Path) -> Path:
-    """CALFW: two lines a pair, genuine ones first and marked with their fold."""
+    """CALFW: two lines a pair, genuine ones first and marked with their fold, here from the last to the first."""
     pictures = folder / "aligned images"
     lines = []
-    for fold in range(FOLDS):
+    for fold in reversed(range(FOLDS)):
         for i in range(2):
             first, second = (f"{name((fold + i) % 5)}_{n:04d}.jpg" for n in (1 + i, 3 + fold % 3))
             lines += [f"{first} {fold + 1}", f"{second} {fold + 1}"]

@@ -18,6 +18,7 @@ from hwflow.errors import ConfigError, UserError
 from hwflow.faces import embeddings as shapes
 from hwflow.faces.align import ARCFACE, DLIB
 from hwflow.faces.datasets import open_faces
+from hwflow.faces.datasets.stream import aligned_batches
 from hwflow.faces.verification import (
     best_threshold,
     fold_accuracy,
@@ -29,8 +30,12 @@ from hwflow.faces.verification import (
 from hwflow.flow import evaluation
 from hwflow.flow.evaluation import Network, as_input, frame_of
 from hwflow.flow.progress import LogProgress
+from hwflow.flow.steps import STEPS, needed_first
+from hwflow.ir.serialize import load_graph
 from hwflow.numerics.fixed import FixedType
 from hwflow.records import read_evaluations
+from hwflow.verify.golden import run_golden
+from hwflow.verify.rtlsim import RtlResult
 from tests import face_sets
 
 
@@ -348,6 +353,35 @@ def test_faults_of_a_set_show_before_a_network_is_loaded(tmp_path: Path) -> None
     assert result.exit_code == 1 and "holds no manifest.json" in result.stderr
 
 
+def rtl_embeddings(monkeypatch: pytest.MonkeyPatch, folder: Path, pictures: Path) -> Any:
+    """Embeddings through the interface of the simulator, in portions; it computes by the golden model here."""
+    graph = load_graph(folder)
+
+    class Simulator:
+        def __init__(self, folder: Path, log: Path) -> None:
+            assert folder == Path("rtl") and log == Path("log")
+
+        def build(self) -> None:
+            pass
+
+        def run(self, codes: Any) -> RtlResult:
+            return RtlResult(run_golden(graph, {graph.inputs[0]: codes}), 1, 1, 1, 0.0)
+
+    monkeypatch.setattr("hwflow.verify.rtlsim.RtlSimulator", Simulator)
+    network = evaluation.rtl_network(graph, Path("rtl"), Path("log"))
+    faces = open_faces(pictures, pairs=36)
+    shown = (faces.pictures[i] for i in range(len(faces.pictures)))
+    batches = aligned_batches(shown, "fixed-crop", network.frame, batch=4)
+    return np.concatenate(list(network.embed(images for _, images in batches)))
+
+
+def test_only_the_steps_that_the_accelerator_needs_are_run() -> None:
+    names = [step.name for step in needed_first("emit")]
+    assert names[:5] == ["model", "prepare", "convert", "golden", "emit"] and sorted(names) == sorted(
+        step.name for step in STEPS
+    )
+
+
 @pytest.mark.tf
 def test_integers_score_as_the_quantized_network_does(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -372,6 +406,8 @@ def test_integers_score_as_the_quantized_network_does(
     assert "1 pictures cannot be read" in result.stdout and "golden" in result.stdout
     again = read_evaluations(tmp_path / output["folder"] / "run/evaluation/set/evaluation.json")
     assert again[0].measures[0].model_dump(mode="json") == golden["measures"][0]
+    simulated = rtl_embeddings(monkeypatch, tmp_path / output["folder"] / "run/graph", folder)
+    assert np.array_equal(simulated, vectors[1][~np.isnan(vectors[1]).any(axis=1)])
     for words, message in (
         (("tiny-cnn", "--embeddings", "float"), "is quantized already"),
         (("mobilefacenet-tiny", "--embeddings", "golden"), "is a float network; it has no golden embeddings"),

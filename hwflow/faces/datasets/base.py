@@ -342,7 +342,7 @@ def find_pictures(folder: Path, names: Iterable[str], source: str) -> tuple[Path
     """
     wanted = list(names)
     best: tuple[int, Path, list[str], list[str]] | None = None
-    for root in [folder, *sorted(entry for entry in folder.iterdir() if entry.is_dir())]:
+    for root in _roots(folder):
         probe = next((name for name in wanted[:_SHOWN] if _with_suffix(root, name)), None)
         if probe is None and best is not None:
             continue
@@ -362,6 +362,12 @@ def find_pictures(folder: Path, names: Iterable[str], source: str) -> tuple[Path
             "unpack the whole set there, or name its folder by --data",
         )
     return root, paths
+
+
+def _roots(folder: Path) -> Iterator[Path]:
+    """The folder, and only when it is not enough those in it: looking through a large one takes time."""
+    yield folder
+    yield from sorted(entry for entry in folder.iterdir() if entry.is_dir())
 
 
 def _with_suffix(root: Path, name: str) -> str | None:
