@@ -54,7 +54,7 @@ def evaluate(
     data: Annotated[
         Path | None,
         typer.Option(
-            "--data", metavar="PATH", help="Face set: a folder, or a .bin file.  [default: the ORL faces]"
+            "--data", metavar="PATH", help="Face set: a folder, or a .bin file. Default: the ORL faces."
         ),
     ] = None,
     layout: Annotated[
@@ -66,8 +66,8 @@ def evaluate(
         typer.Option(
             "--embeddings",
             metavar="float|keras|golden|rtl",
-            help="What computes the embeddings; may be given several times.  [default: golden for a design or a run, "
-            "else the model itself]",
+            help="What computes the embeddings; may be given several times. Default: golden for a design or "
+            "a run, else the model itself.",
         ),
     ] = None,
     alignment: Annotated[
@@ -75,7 +75,7 @@ def evaluate(
     ] = "auto",
     pictures: Annotated[
         int | None,
-        typer.Option("--pictures", min=4, help="Use so many pictures only.  [default: all; 32 for rtl]"),
+        typer.Option("--pictures", min=4, help="Use so many pictures only. Default: all; 32 for rtl."),
     ] = None,
     pairs: Annotated[
         int, typer.Option("--pairs", min=2, help="Pairs drawn by seed where the layout lists none.")
@@ -86,7 +86,7 @@ def evaluate(
         typer.Option(
             "--out",
             metavar="DIR",
-            help="Where records and drawings go.  [default: evaluation/<set> in the run folder]",
+            help="Where records and drawings go. Default: evaluation/<set> in the run folder.",
         ),
     ] = None,
     trust: TrustFlag = False,
