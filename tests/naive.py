@@ -6,8 +6,10 @@ Tensors are nested dictionaries of Python integers, index tuple to code; nothing
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable
 from fractions import Fraction
+from functools import cache
 from itertools import product
 from math import ceil, floor
 from typing import Any
@@ -78,6 +80,8 @@ def exact(
         return {i: max(x[i], Fraction(0)) if node.attrs["function"] == "relu" else x[i] for i in indices}
     if node.op == "piecewise":
         return {i: _piece(node, params, x[i], types[0].frac) for i in indices}
+    if node.op == "minifloat":
+        return {i: _minifloat(x[i], node.attrs["exponent"], node.attrs["mantissa"]) for i in indices}
     if node.op == "lookup":
         return {i: _looked_up(node, params, x[i], types[0].frac) for i in indices}
     if node.op == "softmax":
@@ -180,6 +184,22 @@ def _window_sum(node: QuantNode, x: Tensor, params: dict[str, Tensor], index: tu
 def _piece(node: QuantNode, params: dict[str, Tensor], x: Fraction, frac: int) -> Fraction:
     piece = sum(x >= start / Fraction(2) ** frac for start in node.attrs["starts"])
     return params["slope"][piece,] * x + params["offset"][piece,]
+
+
+def _minifloat(x: Fraction, exponent: int, mantissa: int) -> Fraction:
+    sizes = _minifloats(exponent, mantissa)
+    above = min(bisect_left(sizes, abs(x)), len(sizes) - 1)
+    near = [code for code in (above - 1, above) if code >= 0]
+    size = sizes[min(near, key=lambda code: (abs(abs(x) - sizes[code]), code % 2))]
+    return -size if x < 0 else size
+
+
+@cache
+def _minifloats(exponent: int, mantissa: int) -> list[Fraction]:
+    """Magnitudes by code; the first one is zero."""
+    codes = [divmod(code, 2**mantissa) for code in range(1, 2 ** (exponent + mantissa))]
+    bias = 2 ** (exponent - 1) - 1
+    return [Fraction(0), *((1 + Fraction(m, 2**mantissa)) * Fraction(2) ** (e - bias) for e, m in codes)]
 
 
 def _looked_up(node: QuantNode, params: dict[str, Tensor], x: Fraction, frac: int) -> Fraction:

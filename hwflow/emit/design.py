@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from hwflow.emit.bipolar import with_bipolar
 from hwflow.emit.memfile import memory_name, memory_text
 from hwflow.emit.narrow import narrow, ranges
 from hwflow.emit.schedule import Schedule, schedule
@@ -151,7 +152,7 @@ def build_design(graph: QuantGraph) -> Design:
         When :func:`check` finds something.
     """
     check(graph)
-    graph = narrow(graph)
+    graph = with_bipolar(narrow(graph))
     return _Builder(graph, schedule(graph)).build()
 
 

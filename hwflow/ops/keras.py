@@ -28,6 +28,8 @@ def check_weights(layer: Any, has_precision: bool) -> Iterator[tuple[str, str]]:
             if not has_precision:
                 what = name.replace("kernel", "weights").replace("_", " ")
                 yield f"its {what} are not quantized", _FLOAT_REMEDY
+        elif hasattr(quantizer, "format"):
+            continue  # whatever its values, they lie on a grid
         elif constant_type(_quantized(quantizer, values.get(name, getattr(layer, name))), None) is None:
             yield (
                 f"the scale of its {type(quantizer).__name__} weights is no power of two (alpha="
@@ -40,7 +42,10 @@ def check_weights(layer: Any, has_precision: bool) -> Iterator[tuple[str, str]]:
         codes = np.asarray(bias) if quantizer is None else _quantized(quantizer, bias)
         if narrowest_type(codes, MAX_WEIGHT_BITS) is None and (quantizer is not None or not has_precision):
             yield "its biases lie on no fixed-point grid", "quantize them, for example with quantized_bits"
-    yield from check_function(layer.activation)
+    if hasattr(layer.activation, "format"):
+        yield f"its activation is in {layer.activation.format}", "put it into a QActivation layer behind"
+    else:
+        yield from check_function(layer.activation)
 
 
 def _quantized(quantizer: Any, variable: Any) -> Any:
@@ -75,6 +80,11 @@ FUNCTIONS = (
 def check_function(function: Any) -> Iterator[tuple[str, str]]:
     """An activation function or quantizer."""
     if function is None or getattr(function, "__name__", "") in FUNCTIONS:
+        return
+    form = getattr(function, "format", None)
+    if form is not None:
+        if form.weights_only:
+            yield f"activations cannot be in {form}, a format of weights", "use fixed<W,I> or minifloat<E,M>"
         return
     name = getattr(function, "__name__", "") or type(function).__name__
     if not hasattr(function, "get_config"):

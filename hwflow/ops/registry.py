@@ -16,6 +16,7 @@ from hwflow.ops.depthwise_conv2d import DepthwiseConv2dOp
 from hwflow.ops.input import InputOp
 from hwflow.ops.lookup import LookupOp
 from hwflow.ops.merge import MergeOp
+from hwflow.ops.minifloat import MinifloatOp
 from hwflow.ops.pad import PadOp
 from hwflow.ops.permute import PermuteOp
 from hwflow.ops.piecewise import PiecewiseOp
@@ -32,6 +33,7 @@ _SPECS: tuple[type[OpSpec], ...] = (
     DenseOp,
     ActivationOp,
     PiecewiseOp,
+    MinifloatOp,
     LookupOp,
     SoftmaxOp,
     PreluOp,

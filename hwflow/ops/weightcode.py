@@ -203,7 +203,7 @@ def choose(
     if sizes <= {1} and not isinstance(stored, Pow2):
         if zeros or not sizes or isinstance(stored, Ternary):
             plan = Multiplication(WeightCode.TERNARY, shift, 2)
-        elif bipolar and not depthwise:
+        elif bipolar:
             plan = Multiplication(WeightCode.XNOR, shift, 1, bipolar=bipolar)
         else:
             plan = Multiplication(WeightCode.BINARY, shift, 1)

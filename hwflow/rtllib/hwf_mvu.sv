@@ -234,8 +234,8 @@ module hwf_mvu #(
 
   // ---------------------------------------------------------------- products
   // What multiplies x: the code, or the mantissa of a mini float with its leading one.
-  function automatic logic [WW-1:0] value(input logic [GroupW-1:0] code);
-    value = WW'(code) | (WW'(MiniFloat) << (WW - 1));
+  function automatic logic [WW-1:0] value(input logic [WW-1:0] code);
+    value = code | (WW'(MiniFloat) << (WW - 1));
   endfunction
 
   // A further weight code is a further branch here.
@@ -247,7 +247,7 @@ module hwf_mvu #(
     logic [WW+1:0] bits;
     unique case (WeightCode)
       0, 5, 6: if (Pack == 0) begin
-        bits = WSigned ? (WW+2)'(signed'(value(code))) : (WW+2)'(value(code));
+        bits = WSigned ? (WW+2)'(signed'(value(WW'(code)))) : (WW+2)'(value(WW'(code)));
         term = '0;
         for (int unsigned b = 0; b < WW; b += 2) begin
           if (WSigned && b + 2 >= WW) begin
@@ -258,7 +258,7 @@ module hwf_mvu #(
           term = term + (size <<< b);
         end
       end else begin
-        term = x * (WSigned ? CalcW'(signed'(value(code))) : CalcW'(value(code)));
+        term = x * (WSigned ? CalcW'(signed'(value(WW'(code)))) : CalcW'(value(WW'(code))));
       end
       1: term = code[0] ? ~x : x;
       2: term = 1'(code >> 1) ? ~x : (code[0] ? x : '0);
@@ -273,12 +273,12 @@ module hwf_mvu #(
 
   // The product of a mini float from that of its mantissa.
   function automatic logic signed [AccW-1:0] scaled(
-    input logic signed [CalcW-1:0] product, input logic [GroupW-1:0] code
+    input logic signed [AccW-1:0] product, input logic [GroupW-1:0] code
   );
     logic [31:0]            up;
     logic signed [AccW-1:0] size;
     up     = ((32'(code) & ((32'd1 << (GroupW - 1)) - 32'd1)) >> (WW - 1)) - ExpLow;
-    size   = AccW'(product) <<< (up & ((32'd1 << $clog2(ShiftMax + 1)) - 32'd1));
+    size   = product <<< (up & ((32'd1 << $clog2(ShiftMax + 1)) - 32'd1));
     scaled = ((code & ~(GroupW'(1) << (GroupW - 1))) == '0) ? '0 : (code[GroupW-1] ? ~size : size);
   endfunction
 
@@ -389,7 +389,7 @@ module hwf_mvu #(
       end
     end
     if (MiniFloat && enable) begin
-      for (int unsigned i = 0; i < Groups * Simd; i++) scaled_q[i] = scaled(prod[i], code_q[i]);
+      for (int unsigned i = 0; i < Groups * Simd; i++) scaled_q[i] = scaled(AccW'(prod[i]), code_q[i]);
     end
     if (enable) begin
       for (int unsigned g = 0; g < Groups; g++) begin

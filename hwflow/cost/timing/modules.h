@@ -13,6 +13,7 @@
 #include "hwf_fifo.timing.h"
 #include "hwf_fork.timing.h"
 #include "hwf_merge.timing.h"
+#include "hwf_minifloat.timing.h"
 #include "hwf_mvu.timing.h"
 #include "hwf_pad.timing.h"
 #include "hwf_pool.timing.h"
