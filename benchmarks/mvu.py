@@ -2,8 +2,8 @@
 """Cells and clock frequency of the matrix-vector unit, the sliding window, and a whole small network.
 
 Run as ``python -m benchmarks.mvu [FOLDER]``: writes ``reports/mvu.json`` and ``.md`` anew after each row; work files go
-to FOLDER. Takes some minutes. LUT is the sum of LUT1..LUT6 and of LUTs used as memory or shift register (RAM*, SRL*),
-FF that of FD*.
+to FOLDER, and what is placed and routed there is not routed again. Takes some minutes. LUT is the sum of LUT1..LUT6 and
+of LUTs used as memory or shift register (RAM*, SRL*), FF that of FD*.
 """
 
 from __future__ import annotations
@@ -22,11 +22,12 @@ import numpy as np
 from hwflow.emit.design import build_design
 from hwflow.emit.memfile import memory_name, memory_text
 from hwflow.emit.rtl import library_path, write_rtl
+from hwflow.flow.folder import sha256
 from hwflow.ir.graph import QuantNode, QuantParam
 from hwflow.ops import casekit
 from hwflow.ops.base import Folding, Interval, Memory, lanes_for
 from hwflow.ops.matvec import accumulator, unit_parameters, weight_words
-from hwflow.tools.nextpnr import place_and_route
+from hwflow.tools.nextpnr import place_and_route, read_report
 from hwflow.tools.targets import TARGETS
 from hwflow.tools.verilator import read_filelist
 from hwflow.tools.yosys import SynthResult, synthesize
@@ -150,24 +151,27 @@ def synthesized(
 
 def fmax(result: SynthResult, folder: Path) -> tuple[float, ...]:
     """Frequency after place and route on ECP5 for each seed, MHz."""
-    routes = [
-        place_and_route(
-            result.netlist, TARGETS["ecp5"], report=folder / "route.json", log=folder / "nextpnr.log",
-            clock_mhz=CLOCK, seed=seed,
+    found = []
+    for seed in SEEDS:
+        report = folder / f"route-{sha256(result.netlist)[:12]}-{seed}.json"
+        route = (
+            read_report(report)
+            if report.exists()
+            else place_and_route(
+                result.netlist,
+                TARGETS["ecp5"],
+                report=report,
+                log=folder / "nextpnr.log",
+                clock_mhz=CLOCK,
+                seed=seed,
+            )
         )
-        for seed in SEEDS
-    ]  # fmt: skip
-    return tuple(round(min(route.fmax_mhz.values()), 1) for route in routes)
+        found.append(round(min(route.fmax_mhz.values()), 1))
+    return tuple(found)
 
 
 def measure(folder: Path) -> Iterator[Row]:
     """All rows."""
-    place = folder / "network"
-    design = build_design(tiny_mobilefacenet(cycles=4000))
-    write_rtl(design, place)
-    files = read_filelist(place / "filelist.f")
-    clock = fmax(synthesized(files, design.name, place, ECP5), place)
-    yield row("tiny MobileFaceNet", synthesized(files, design.name, place, XC7).cells, clock)
     for index, unit in enumerate(UNITS):
         place = folder / f"unit{index}"
         place.mkdir(parents=True, exist_ok=True)
@@ -180,6 +184,12 @@ def measure(folder: Path) -> Iterator[Row]:
         files = [library_path("hwf_window")]
         clock = fmax(synthesized(files, "hwf_window", place, ECP5, params), place)
         yield row(name, synthesized(files, "hwf_window", place, XC7, params).cells, clock)
+    place = folder / "network"
+    design = build_design(tiny_mobilefacenet(cycles=4000))
+    write_rtl(design, place)
+    files = read_filelist(place / "filelist.f")
+    clock = fmax(synthesized(files, design.name, place, ECP5), place)
+    yield row("tiny MobileFaceNet", synthesized(files, design.name, place, XC7).cells, clock)
 
 
 def markdown(rows: Sequence[Row]) -> str:

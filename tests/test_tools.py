@@ -14,6 +14,7 @@ import pytest
 
 from hwflow.errors import ConfigError, ToolError, ToolNotFoundError, UserError
 from hwflow.tools import nextpnr, paths, verilator, versions, yosys
+from hwflow.tools.precompiled import precompiled
 from hwflow.tools.runner import TIMEOUT_EXIT_CODE, find_tool, run_tool
 from hwflow.tools.targets import TARGETS
 
@@ -309,3 +310,35 @@ def test_missing_requirements_are_listed_for_the_wanted_steps_only(monkeypatch: 
     assert "g++" in str(caught.value)
     assert "apt-get install perl" in str(caught.value)
     assert "make" not in caught.value.message
+
+
+class TestPrecompiled:
+    def test_taken_where_the_flags_are_the_same(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("HWFLOW_CACHE", str(tmp_path / "cache"))
+        compiler, own = find_tool("g++", ""), tmp_path / "own.h"
+        own.write_text("const int one = 1;\n")
+
+        def made(*flags: str) -> Path:
+            return precompiled(
+                ("vector", "own.h"),
+                compiler,
+                [*flags, "-I."],
+                sources=[own],
+                cwd=tmp_path,
+                log=tmp_path / "log",
+            )
+
+        def read(flag: str) -> str:
+            (tmp_path / "main.cpp").write_text("std::vector<int> v{one};\n")
+            argv = [compiler, flag, "-I.", "-H", "-c", "-include", made("-O0"), "main.cpp"]
+            return subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=True).stderr
+
+        header = made("-O0")
+        assert made("-O0") == header
+        assert made("-O1") != header
+        assert f"! {header}.gch" in read("-O0")
+        assert f"x {header}.gch" in read("-O1"), "the text serves where the flags differ"
+        own.write_text("const int one = 1 + 0;\n")
+        assert made("-O0") != header

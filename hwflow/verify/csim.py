@@ -24,6 +24,7 @@ from hwflow.errors import UserError
 from hwflow.frontends.keras_hls4ml import INTERFACE_FILE, Tensors, as_ports
 from hwflow.numerics.codes import to_codes
 from hwflow.numerics.fixed import Codes, FixedType
+from hwflow.tools.precompiled import precompiled
 from hwflow.tools.runner import find_tool, run_tool
 
 Frames = NDArray[np.float64]
@@ -32,9 +33,26 @@ FAST, QUICK = ("-O3",), ("-O0",)
 """Optimization for many frames, and for a few frames of a small network."""
 
 # ap_fixed asserts that a bit exists before it decides not to use it: where rounding drops more bits than there are.
-_FLAGS = ("-DNDEBUG", "-fPIC", "-shared", "-std=c++17", "-w", "-fno-gnu-unique")
+_FLAGS = ("-DNDEBUG", "-fPIC", "-std=c++17", "-w", "-fno-gnu-unique")
 _INCLUDE = "firmware/ap_types"
 _WEIGHTS = "firmware/weights"
+# What each project's files include: most of the time that a small project takes to compile.
+_HEADERS = (
+    *(
+        "algorithm",
+        "array",
+        "cmath",
+        "cstdio",
+        "cstdlib",
+        "fstream",
+        "iostream",
+        "map",
+        "sstream",
+        "string",
+        "tuple",
+    ),
+    *("type_traits", "vector", "ap_fixed.h", "ap_int.h", "hls_stream.h"),
+)
 _REMEDY = "install g++ (Debian: apt-get install g++)"
 LIBRARY = "csim.so"
 INPUT_FILE, OUTPUT_FILE, LAYER_FILE = "input{}.npy", "output{}.npy", "layer{}.npy"
@@ -141,7 +159,10 @@ class Csim:
         if self._library.exists() and digest.exists() and digest.read_text() == key:
             return 0.0
         name = self.interface["project"]
-        argv: list[str | Path] = [compiler, *self.flags, f"-I{_INCLUDE}", f'-DWEIGHTS_DIR="{_WEIGHTS}"']
+        flags = [*self.flags, f"-I{_INCLUDE}", f'-DWEIGHTS_DIR="{_WEIGHTS}"']
+        types = [path for path in (self.project / _INCLUDE).rglob("*") if path.is_file()]
+        shared = precompiled(_HEADERS, compiler, flags, sources=types, cwd=self.project, log=self.log)
+        argv: list[str | Path] = [compiler, *flags, "-shared", "-include", shared]
         # as one translation unit: the headers are read once
         argv += ["-include", f"firmware/{name}.cpp", f"{name}_bridge.cpp", "-o", self._library.name]
         done = run_tool(argv, log=self.log, tool="g++", cwd=self.project)
