@@ -219,7 +219,7 @@ def _result(
     return {
         "float": asdict(found.float_score),
         "best": point(found.best),
-        "pareto": [point(p) for p in found.pareto()],
+        "pareto": [found.walk.index(p) for p in found.pareto()],
         "walk": [point(p) for p in found.walk],
         "sensitivity": {n: {str(b): loss for b, loss in row.items()} for n, row in found.sensitivity.items()},
         "layers": bits_by_layer(evaluator.net(prepare), found.config),
@@ -265,11 +265,10 @@ def _markdown(result: dict[str, Any]) -> str:
         "| mean bits | loss | predicted | mean cosine | smallest cosine | within the margin | on the Pareto front |",
         "|--:|--:|--:|--:|--:|---|---|",
     ]
-    front = [p["bits"] for p in result["pareto"]]
     lines += [
         f"| {p['mean_bits']:.2f} | {p['loss']:.4f} | {p['predicted']:.4f} | {p['cosine']:.4f} | {p['cosine_min']:.4f} "
-        f"| {'yes' if p['within'] else 'no'} | {'yes' if p['bits'] in front else 'no'} |"
-        for p in result["walk"]
+        f"| {'yes' if p['within'] else 'no'} | {'yes' if number in result['pareto'] else 'no'} |"
+        for number, p in enumerate(result["walk"])
     ]
     lines += ["", f"Chosen: {result['best']['mean_bits']:.2f} mean bits."]
     unseen = result["unseen_people"]

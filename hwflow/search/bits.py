@@ -256,14 +256,13 @@ def search(
     net = evaluator.net(config)
     choices = choices_of(net, config, settings)
     searched = {"config": config.model_dump(mode="json"), "fingerprint": fingerprint, "version": _VERSION}
-    known = State(state, hashlib.sha256(json.dumps(searched, sort_keys=True).encode()).hexdigest())
+    known = State(state, _digest(searched))
     best_score = known.get("float", evaluator.float_score)
     loss_of = _loss_function(settings, best_score)
 
     def measure(bits: Bits) -> Score:
         with_bits = configured(config, choices, bits)
-        name = json.dumps({c.name: bits[c.name] for c in choices}, sort_keys=True)
-        return known.get(name, lambda: evaluator.score(with_bits))
+        return known.get(_digest({c.name: bits[c.name] for c in choices}), lambda: evaluator.score(with_bits))
 
     most = {choice.name: settings.most for choice in choices}
     base = loss_of(measure(most))
@@ -297,6 +296,11 @@ def search(
         )
     best = min(good, key=lambda point: (point.mean_bits, point.loss))
     return Found(configured(config, choices, best.bits), best, walk, alone, best_score)
+
+
+def _digest(data: Any) -> str:
+    """A name of JSON values."""
+    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:32]
 
 
 def choices_of(net: Net, config: PrepareConfig, settings: Settings) -> list[Choice]:
