@@ -38,21 +38,9 @@ _INCLUDE = "firmware/ap_types"
 _WEIGHTS = "firmware/weights"
 # What each project's files include: most of the time that a small project takes to compile.
 _HEADERS = (
-    *(
-        "algorithm",
-        "array",
-        "cmath",
-        "cstdio",
-        "cstdlib",
-        "fstream",
-        "iostream",
-        "map",
-        "sstream",
-        "string",
-        "tuple",
-    ),
-    *("type_traits", "vector", "ap_fixed.h", "ap_int.h", "hls_stream.h"),
-)
+    "algorithm", "array", "cmath", "cstdio", "cstdlib", "fstream", "iostream", "map", "sstream", "string", "tuple",
+    "type_traits", "vector", "ap_fixed.h", "ap_int.h", "hls_stream.h",
+)  # fmt: skip
 _REMEDY = "install g++ (Debian: apt-get install g++)"
 LIBRARY = "csim.so"
 INPUT_FILE, OUTPUT_FILE, LAYER_FILE = "input{}.npy", "output{}.npy", "layer{}.npy"
