@@ -202,6 +202,16 @@ def test_bin_files_of_numpy_arrays(tmp_path: Path) -> None:
         assert faces.pairs.genuine.tolist() == same
 
 
+def test_bin_files_may_hold_one_kind_of_pairs_first(tmp_path: Path) -> None:
+    def by_kind(pictures: list[bytes], same: list[bool]) -> object:
+        order = sorted(range(20), key=lambda i: not same[i])
+        return [pictures[2 * i + side] for i in order for side in (0, 1)], sorted(same, reverse=True)
+
+    pairs = open_faces(face_sets.insightface(tmp_path / "set.bin", 4, by_kind)).pairs
+    assert pairs.genuine.tolist() == [True] * 10 + [False] * 10
+    assert pairs.folds is not None and pairs.folds.tolist() == [*range(10)] * 2
+
+
 class _Runs:
     """Writes a file when it is read by an ordinary unpickler."""
 
@@ -229,9 +239,12 @@ def test_a_bin_file_runs_no_program(tmp_path: Path) -> None:
         (lambda pictures, same: (pictures, [True] * 20), "only genuine pairs"),
         (
             lambda pictures, same: (pictures[:-2], same[:-1]),
-            "19 pairs cannot be split into 10 folds of equal size",
+            "9 impostor pairs cannot be split into 10 folds of equal size",
         ),
-        (lambda pictures, same: (pictures, [True, True, *same[2:]]), "fold 1 holds 2 genuine and 0 impostor"),
+        (
+            lambda pictures, same: (pictures, [True, True, *same[2:]]),
+            "11 genuine pairs cannot be split into 10 folds",
+        ),
         (lambda pictures, same: (pictures, ["yes"] * 20), "a flag is neither true nor false"),
         (lambda pictures, same: ([7] * 40, same), "a picture is a int, not the content of a file"),
         (lambda pictures, same: ([np.zeros(3)] * 40, same), "array of float64"),

@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwflow.errors import UserError
-from hwflow.faces.datasets.base import FOLDS, FaceSet, Held, Pairs, check_folds
+from hwflow.faces.datasets.base import FOLDS, FaceSet, Held, Pairs
+from hwflow.faces.verification import Flags, Integers
 
 #: What reading a damaged pickle can raise.
 _DAMAGE = (
@@ -134,15 +135,23 @@ def load(path: Path) -> FaceSet:
     genuine = np.array(same, bool)
     if genuine.all() or not genuine.any():
         raise UserError(f"{path} holds only {'genuine' if genuine.all() else 'impostor'} pairs", _REMEDY)
-    if len(same) % FOLDS:
-        raise UserError(
-            f"{path}: {len(same)} pairs cannot be split into {FOLDS} folds of equal size", _REMEDY
-        )
     numbers = np.arange(2 * len(same), dtype=np.int64)
-    folds = np.arange(len(same), dtype=np.int64) * FOLDS // len(same)
-    pairs = Pairs(numbers[::2], numbers[1::2], genuine, folds)
-    check_folds(pairs, str(path))
+    pairs = Pairs(numbers[::2], numbers[1::2], genuine, _folds(genuine, path))
     return FaceSet(path.stem, "bin", Held(contents), pairs, aligned=True)
+
+
+def _folds(genuine: Flags, path: Path) -> Integers:
+    """Ten folds in the order of the file; where that has one kind of pairs before the other, in the order of each."""
+    for kind, name in ((genuine, "genuine"), (~genuine, "impostor")):
+        if kind.sum() % FOLDS:
+            raise UserError(
+                f"{path}: {kind.sum()} {name} pairs cannot be split into {FOLDS} folds of equal size", _REMEDY
+            )
+    blocks = np.arange(len(genuine)) * FOLDS // len(genuine)
+    if len(set(np.bincount(blocks[genuine], minlength=FOLDS).tolist())) > 1:
+        for kind in (genuine, ~genuine):
+            blocks[kind] = np.arange(kind.sum()) * FOLDS // kind.sum()
+    return blocks
 
 
 def _bytes(picture: Any, path: Path) -> bytes:
