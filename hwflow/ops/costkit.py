@@ -148,11 +148,9 @@ class Structure:
         Mapping is for speed: up to the widest function that hard multiplexers make of LUTs, each bit decodes its
         control anew; wider control is decoded once, at the price of a level.
         """
-        if self.fabric.lut_inputs > 4 or inputs > 10:
-            own = 1
-        else:
-            own = 1 << max(min(inputs - self.fabric.lut_inputs, 3 if inputs < 8 else 2), 0)
-        self.lut(feature, bits * own)
+        extra = max(inputs - self.fabric.lut_inputs, 0)
+        widest = 1 if self.fabric.lut_inputs > 4 else 3
+        self.lut(feature, bits * (1 << extra if extra <= widest else 1))
 
     def state(self, feature: str, bits: int, controls: int = 3) -> None:
         """Next value of a small counter under so many control signals."""
@@ -169,10 +167,13 @@ class Structure:
             inputs = 4 if self.fabric.lut_inputs > 4 else 2
             self.lut(feature, bits * ceil((ways - 1) / (inputs - 1)))
 
-    def counter(self, feature: str, last: int) -> None:
-        """A counter from 0 to ``last``, its register and the comparison with its end."""
-        bits = (last + 1).bit_length()
+    def counter(self, feature: str, last: int, *, spare: bool = False) -> None:
+        """A counter from 0 to ``last`` with its register and the comparison with its end.
+
+        ``spare`` stands for a width that holds ``last + 1`` too.
+        """
         if last:
+            bits = (last + spare).bit_length()
             self.register(bits)
             self.state(feature, bits)
             self.logic(feature, bits)

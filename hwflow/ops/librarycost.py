@@ -8,6 +8,9 @@ from math import ceil, gcd
 from hwflow.ops.costkit import Parameters, Structure, contents, number
 
 
+_CODEBOOK, _MINIFLOAT = 5, 6  # weight codes
+
+
 def _clog2(value: int) -> int:
     return (max(value, 1) - 1).bit_length()
 
@@ -38,7 +41,7 @@ def fork(s: Structure, p: Parameters) -> None:
 def tlast(s: Structure, p: Parameters) -> None:
     """``hwf_tlast``."""
     beats = number(p, "Beats")
-    s.counter("tlast", beats - 1)
+    s.counter("tlast", beats - 1, spare=True)
 
 
 def dwc(s: Structure, p: Parameters) -> None:
@@ -86,14 +89,17 @@ def cast(
     if registered:
         s.register(times * max(out_w - constant - unsigned_top, 0))
     if rounds:
-        s.add("cast.round", min(kept, value - 1), times)
+        # To add a constant takes no LUTs where carry chains have inputs of their own.
+        if s.fabric.lut_inputs <= 4:
+            s.add("cast.round", min(kept, value - 1), times)
         if rounding == 6:
             s.logic("cast.even", right, times)
         elif rounding != 2:
             s.add("cast.sign", right, times)
     if clips:
-        s.lut("cast.clip", times * out_w)
-        s.logic("cast.detect", value - room + 2, 2 * times)
+        above = max(value - room, 0) + 1  # bits that tell whether the value fits
+        s.choice("cast.clip", times * (out_w - out_signed), above + 1)
+        s.logic("cast.detect", above, times)
     elif relu and signed:
         s.lut("cast.relu", times * out_w)
     # Truncation looks at no bit below the result, rounding half up at one.
@@ -206,6 +212,7 @@ def window_parallel(
     pad_top: int,
     pad_left: int,
     lanes: int,
+    replays: int = 1,
 ) -> None:
     """``hwf_window_parallel``."""
     pixel = channels * lane_w
@@ -226,7 +233,13 @@ def window_parallel(
     if out_w > 1:
         s.register(_clog2(out_w + 1) + column)
     s.register(2 * col + bank + 2 * max(bank - min(steps, bank), 0))
-    s.register(2 * positions * pixel + 5 + (_clog2(chunks + 1) if chunks > 1 else 0))
+    overhang = max((out_w - 1) * stride_w + kernel_w - pad_left - in_w, 0)
+    row_step, beats = in_w - (out_w - 1) * stride_w, chunks * replays
+    ahead = row_step - beats if beats > stride_w and row_step > beats else 0
+    s.register((2 * positions + ahead * kernel_h) * pixel + 5)
+    s.mux("parallel.ahead", ahead + 1, positions * pixel)
+    s.register(_clog2(chunks + 1) if chunks > 1 else 0)
+    s.register((_clog2(replays + 1) if replays > 1 else 0) + (_clog2(overhang + 2) if overhang else 0))
     s.mux("parallel.bank", banks, kernel_h * pixel)
     s.lut("parallel.mask", positions * pixel)
     s.mux("parallel.chunk", chunks, lanes * lane_w)
@@ -266,15 +279,16 @@ def mvu(
     words = (pe if depthwise else 1) * simd
     group = max(pack, 1)
     groups, chains = pe // group, simd // chain
-    group_w = w_w + (group - 1) * (w_w + 1)
+    codebook, minifloat = code == _CODEBOOK, code == _MINIFLOAT
+    group_w = number(p, "CodeW") if codebook or minifloat else w_w + (group - 1) * (w_w + 1)
     word_w = groups * chains * group_w
     spread_w = (group - 1) * number(p, "PackBits") + w_w + 1
     factor_w = spread_w - int(spread_w > number(p, "DspW", 25))
     linked = pack > 1 or chain > 1
-    digits = pack == 0 and code == 0
-    wait = int(bool(block) or digits)
+    digits = pack == 0 and code in (0, _CODEBOOK, _MINIFLOAT)
+    wait = 1 + block if codebook else int(bool(block) or digits)
     levels = _clog2(chains)
-    last = wait + 1 + (chain if linked else 0) + levels
+    last = wait + 1 + int(minifloat) + (chain if linked else 0) + levels
     packs = s.fabric.packs_registers and pack > 0
     # Control.
     address = max(_clog2(depth), 1) if depth > 1 else 0
@@ -295,8 +309,11 @@ def mvu(
         for k in range(chain):
             weights, low = contents(p, "WeightFile"), k * word_w
             s.rom("mvu.rom", weights, block=bool(block), low=low, width=word_w)
-            if wait and not packs:
-                s.register(weights.distinct(low, word_w))
+            for _ in range(wait - codebook):
+                if not packs:
+                    s.register(weights.distinct(low, word_w))
+            if codebook:
+                table(s, p, "TableFile", groups * chains)
     # Words: lane k of a chain waits k cycles; the last two registers move into the multipliers.
     for k in range(chain):
         length = k + 1 + wait
@@ -305,7 +322,7 @@ def mvu(
         delayed(s, length, words // chain * x_w)
     # Products.
     product = min(x_w + 1 - x_signed + w_w + 1 - w_signed, acc_w)
-    levels_in_block = packs and pack == 1 and not linked and levels == 0
+    levels_in_block = packs and pack == 1 and not linked and levels == 0 and not minifloat
     if digits:
         s.register(words * (x_w + 1))
         s.add("mvu.threefold", x_w + 1, words)
@@ -324,6 +341,10 @@ def mvu(
         )  # fmt: skip
         if not (packs and number_of):
             s.register(groups * simd * (product if group == 1 else group * number(p, "PackBits") + 1))
+    if minifloat:
+        s.register(pe * simd * (group_w + acc_w))
+        s.mux("mvu.scale", number(p, "ShiftMax") + 1, pe * simd * acc_w)
+        s.lut("mvu.scale", pe * simd * acc_w)
     # Sums.
     link_w = group * number(p, "PackBits") + 1 if group > 1 else acc_w
     if linked and not packs:
@@ -376,12 +397,32 @@ def reorder(s: Structure, p: Parameters) -> None:
     used = count + (position if lanes_in > 1 else 0)
     s.register(used * (1 + sum(size > 1 for size in sizes[:3])))
     for size in sizes:
-        s.counter("reorder.loop", size - 1)
+        s.counter("reorder.loop", size - 1, spare=True)
     s.add("reorder.place", place, 2)
     s.lut("reorder.place", 2 * place)
     s.add("reorder.address", count, 4)
     s.lut("reorder.control", 6)
 
 
+def skip(s: Structure, p: Parameters) -> None:
+    """``hwf_skip``."""
+    s.counter("skip", number(p, "Beats", 1) - 1, spare=True)
+    for size, step in (("InH", "StepH"), ("InW", "StepW")):
+        s.counter("skip", number(p, size, 1) - 1, spare=True)
+        s.counter("skip", number(p, step, 1) - 1, spare=True)
+        period = number(p, size, 1).bit_length()
+        s.register(period)
+        s.state("skip", period)
+        s.logic("skip", period)
+    s.lut("skip", 6)
+
+
 #: Modules that stand between layers, and those of operations without a module of their own.
-MODULES = {"hwf_fifo": fifo, "hwf_fork": fork, "hwf_tlast": tlast, "hwf_dwc": dwc, "hwf_reorder": reorder}
+MODULES = {
+    "hwf_fifo": fifo,
+    "hwf_fork": fork,
+    "hwf_tlast": tlast,
+    "hwf_dwc": dwc,
+    "hwf_reorder": reorder,
+    "hwf_skip": skip,
+}

@@ -28,7 +28,7 @@ def conv2d(s: Structure, p: Parameters) -> None:
     cleared = not (pixel and folds == 1) and channels % simd == 0
     if not (pixel and folds == 1):
         if channels % simd:
-            window_parallel(s, lane_w=number(p, "XW"), channels=channels, lanes=simd, **shape)
+            window_parallel(s, lane_w=number(p, "XW"), channels=channels, lanes=simd, replays=folds, **shape)
         else:
             window(
                 s, width=simd * number(p, "XW"), words=channels // simd, replays=folds, depthwise=False,

@@ -38,7 +38,7 @@ def pool(s: Structure, p: Parameters) -> None:
         s.counter("pool.word", depth - 1)
     else:
         s.register(pe * lane_w)
-    s.counter("pool.term", terms - 1)
+    s.counter("pool.term", terms - 1, spare=True)
     s.register(pe * lane_w + 2)
     s.lut("pool.control", 6)
     s.add("pool.reduce", acc_w, pe * simd)
