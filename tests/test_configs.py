@@ -38,7 +38,7 @@ LIMITS = {
 }
 LARGE = [path for path in CONFIGS if path.stem not in (*SMALL, *CHECKED)]
 STEPS_BEFORE_RTLSIM = [
-    *("model", "prepare", "convert", "golden", "qkeras", "faces", "hls", "csim", "emit"),
+    *("model", "prepare", "convert", "cost", "golden", "qkeras", "faces", "hls", "csim", "emit"),
 ]
 
 pytestmark = [pytest.mark.tf, pytest.mark.sim, pytest.mark.slow]

@@ -188,9 +188,9 @@ def _tuned(tuner: Tuner, goal: _Goal, log: Path) -> Tuned:
     def exact(design: Design) -> int:
         return predict_cycles(design, 1, log=log).latency
 
-    if goal.latency:
-        return tuner.within_latency(goal.latency, goal.words, exact, goal.interval or 0)
-    return tuner.reach(goal.interval, goal.words) if goal.interval else tuner.fastest()
+    if goal.latency is not None:
+        return tuner.within_latency(goal.latency, goal.words, exact, goal.interval)
+    return tuner.fastest() if goal.interval is None else tuner.reach(goal.interval, goal.words)
 
 
 def _side(design: Design, resources: Resources, mhz: float) -> dict[str, Any]:

@@ -83,6 +83,13 @@ class Use:
             return None if self.used else True
         return self.used <= self.available
 
+    @property
+    def share(self) -> float | None:
+        """Share of what the part holds; None where that is not known."""
+        if not self.available:
+            return None if self.available is None else float("inf") if self.used else 0.0
+        return self.used / self.available
+
 
 def resource_names(part: Part) -> tuple[str, ...]:
     """Resources that a part is counted by: block memories in units of 18 Kb, or native ones where they are smaller."""

