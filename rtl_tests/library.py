@@ -347,6 +347,8 @@ def units(seed: int) -> list[Unit]:
         window_parallel("depthwise", same3, 4, 6, rng, group=2),
         window_parallel("stride2", Geometry(7, 6, 3, 3, 2, 2, 1, 0, same=True), 2, 9, rng),
         window_parallel("valid", Geometry(6, 5, 3, 2), 3, 9, rng),
+        window_parallel("ahead", Geometry(6, 5, 3, 3), 2, 9, rng),
+        window_parallel("ahead2", Geometry(5, 7, 2, 4, 1, 1), 1, 4, rng),
         window_parallel("skips", Geometry(8, 7, 2, 2, 3, 3), 1, 4, rng),
         window_parallel("same5", Geometry(6, 5, 5, 5, pad_top=2, pad_left=2, same=True), 1, 5, rng),
         window_parallel("global", Geometry(4, 4, 4, 4), 2, 8, rng, group=2),

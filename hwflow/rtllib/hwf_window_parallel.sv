@@ -6,7 +6,8 @@
 // or to the next one, are kept in one memory bank each; a column of KernelH pixels is read a cycle and shifted into a
 // window of registers. Columns follow each other without a gap from row to row and from frame to frame: what sticks
 // out of the frame on one side is masked to zero there, and is the neighbour on the other side. A complete window
-// moves to a second register, from where it leaves in Chunks words while the next one is gathered.
+// moves to a second register, from where it leaves in Chunks words while the next one is gathered. Where the first
+// window of a row takes more columns than the last one takes cycles to leave, the difference is gathered ahead.
 //
 //   Depthwise = 0:  chunk s holds window values [s*Lanes +: Lanes] in the order ky, kx, channel
 //   Depthwise = 1:  chunk (g, s) holds for i in 0..Lanes/Group-1, p in 0..Group-1 position s*Lanes/Group + i, channel g*Group + p
@@ -20,7 +21,7 @@
 // | Group     | divides C and Lanes | channels of a chunk (Depthwise = 1)                         |
 // | Replays   | >= 1         | times each window leaves                                           |
 //
-// A window takes max(Chunks * Replays, StrideW) cycles, a row of windows at least InW cycles; II 1 for one chunk.
+// A window takes Chunks * Replays cycles, a row of windows at least InW cycles; II 1 for one chunk.
 
 module hwf_window_parallel #(
   parameter int unsigned LaneW     = 8,
@@ -74,6 +75,14 @@ module hwf_window_parallel #(
   localparam int unsigned IxW    = $clog2(InW + KernelW + StrideW) + 2;
   // The first window of a frame is complete after this many of its columns.
   localparam int unsigned First  = KernelW - PadLeft;
+  // The last one reaches this far beyond the frame.
+  localparam int unsigned Span     = (OutW - 1) * StrideW + First;
+  localparam int unsigned Overhang = (Span > InW) ? Span - InW : 0;
+  localparam int unsigned OverW    = $clog2(Overhang + 2);
+  // Columns from the last window of a row to the first of the next; what exceeds a window's time is gathered ahead.
+  localparam int unsigned RowStep = InW - (OutW - 1) * StrideW;
+  localparam int unsigned Beats   = Chunks * Replays;
+  localparam int unsigned Ahead   = (Beats > StrideW && RowStep > Beats) ? RowStep - Beats : 0;
   localparam int unsigned NeedRow0 = (KernelH - 1 - PadTop < InH - 1) ? KernelH - 1 - PadTop : InH - 1;
 
   function automatic logic [BankW-1:0] bank_add(input logic [BankW-1:0] bank, input int unsigned step);
@@ -115,14 +124,15 @@ module hwf_window_parallel #(
   logic [CntW-1:0]  need_row_q;   // running number of the last row the present row of windows needs
   logic [CntW-1:0]  frame_row_q;  // running number of the frame's first row
   logic [CntW-1:0]  count_q;      // columns read
-  logic             written, between, pending, enable, bubble, read;
+  logic [OverW-1:0] bubbles_q;    // of them columns of nothing, since the last one of a frame
+  logic             written, between, known_q, started_q, enable, bubble, read;
 
   // The pixel (need_row, col) has been written.
   assign written = ($signed(wr_row_q - need_row_q) > 0) | ((wr_row_q == need_row_q) & (wr_col_q > col_q));
   // Between frames the last windows may be pushed out by columns of nothing.
   assign between = (col_q == '0) & (col_oy_q == '0);
-  assign bubble  = enable & between & ~written & pending;
-  assign read    = enable & written;
+  assign bubble  = enable & between & ~written & known_q & (bubbles_q != OverW'(Overhang));
+  assign read    = enable & written & ~(between & started_q);
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
@@ -133,8 +143,10 @@ module hwf_window_parallel #(
       need_row_q  <= CntW'(NeedRow0);
       frame_row_q <= '0;
       count_q     <= '0;
+      bubbles_q   <= OverW'(Overhang);
     end else begin
       if (read | bubble) count_q <= count_q + CntW'(1);
+      bubbles_q <= read ? '0 : bubbles_q + OverW'(bubble);
       if (read) begin
         if (col_q != ColW'(InW - 1)) begin
           col_q <= col_q + ColW'(1);
@@ -161,7 +173,6 @@ module hwf_window_parallel #(
   // Each bank is a memory of one row; a column takes one word of KernelH of them, in window order.
   logic [PixW-1:0]  bank_data [Banks];
   logic [BankW-1:0] read_bank_q;
-  logic             shift_q;
   for (genvar b = 0; b < Banks; b++) begin : gen_bank
     logic [PixW-1:0] mem [InW];
     logic [PixW-1:0] data_q;
@@ -175,37 +186,45 @@ module hwf_window_parallel #(
     if (read) read_bank_q <= base_bank_q;
   end
 
+  logic [KernelH*PixW-1:0] column;
+  logic                    read_valid_q, gather, shift;
+
+  for (genvar y = 0; y < KernelH; y++) begin : gen_row
+    assign column[y*PixW +: PixW] = bank_data[bank_add(read_bank_q, y)];
+  end
+  assign enable = gather | ~read_valid_q;
+  assign shift  = gather & read_valid_q;
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) read_valid_q <= 1'b0;
+    else if (enable) read_valid_q <= read | bubble;
+  end
+
   // ---------------------------------------------------------------- window being gathered
-  logic [PixW-1:0]        window_q [KernelH*KernelW];
+  localparam int unsigned Columns = KernelW + Ahead;
+  logic [PixW-1:0]        window_q [KernelH*Columns];
   logic [CntW-1:0]        shifted_q;  // columns in the window so far
   logic [CntW-1:0]        target_q;   // columns after which the present window is complete
   logic [CntW-1:0]        start_q;    // columns read before the next frame
-  logic                   started_q;  // the next frame's first column has been read
-  logic                   known_q;    // the target is known: the frame of the window has begun
   logic [OyW-1:0]         oy_q;
   logic [OxW-1:0]         ox_q;
   logic signed [IyW-1:0]  iy_q;
   logic signed [IxW-1:0]  ix_q;
+  logic [CntW-1:0]        beyond;     // columns behind those of the present window; negative while it is not complete
   logic                   complete, move, hold_free;
 
-  // Everything stands still while a complete window cannot move on.
-  assign pending  = known_q;
-  assign complete = known_q & (shifted_q == target_q);
+  assign beyond   = shifted_q - target_q;
+  assign complete = known_q & ~beyond[CntW-1];
   assign move     = complete & hold_free;
-  assign enable   = ~complete | hold_free;
+  assign gather   = ~complete | hold_free | (beyond != CntW'(Ahead));
 
   always_ff @(posedge clk_i) begin
-    if (!rst_ni) shift_q <= 1'b0;
-    else if (enable) shift_q <= read | bubble;
-  end
-
-  always_ff @(posedge clk_i) begin
-    if (enable & shift_q) begin
+    if (shift) begin
       for (int unsigned y = 0; y < KernelH; y++) begin
-        for (int unsigned x = 0; x + 1 < KernelW; x++) begin
-          window_q[y*KernelW+x] <= window_q[y*KernelW+x+1];
+        for (int unsigned x = 0; x + 1 < Columns; x++) begin
+          window_q[y*Columns+x] <= window_q[y*Columns+x+1];
         end
-        window_q[y*KernelW+KernelW-1] <= bank_data[bank_add(read_bank_q, y)];
+        window_q[y*Columns+Columns-1] <= column[y*PixW +: PixW];
       end
     end
   end
@@ -222,7 +241,7 @@ module hwf_window_parallel #(
       iy_q      <= -$signed(IyW'(PadTop));
       ix_q      <= -$signed(IxW'(PadLeft));
     end else begin
-      if (enable & shift_q) shifted_q <= shifted_q + CntW'(1);
+      if (shift) shifted_q <= shifted_q + CntW'(1);
       // A frame begins with its first column.
       if (read & between) begin
         if (known_q & ~(move & (ox_q == OxW'(OutW - 1)) & (oy_q == OyW'(OutH - 1)))) begin
@@ -279,7 +298,7 @@ module hwf_window_parallel #(
           hold_q[(y*KernelW+x)*PixW +: PixW] <=
               (iy_q + $signed(IyW'(y)) >= 0 && iy_q + $signed(IyW'(y)) < $signed(IyW'(InH))
                && ix_q + $signed(IxW'(x)) >= 0 && ix_q + $signed(IxW'(x)) < $signed(IxW'(InW)))
-              ? window_q[y*KernelW+x] : '0;
+              ? window_q[y*Columns+x+Ahead-((Ahead == 0) ? 0 : 32'(beyond))] : '0;
         end
       end
     end

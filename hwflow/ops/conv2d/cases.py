@@ -59,6 +59,7 @@ def cases() -> tuple[Case, ...]:
         case("parallel-s2", (7, 6, 4), 3, 3, 6, stride=2),
         case("parallel-valid", (6, 5, 2), 3, 3, 3, same=False),
         case("parallel-5x5", (6, 7, 2), 2, 5, 5),
+        case("parallel-ahead", (6, 7, 2), 2, 3, 2, same=False),
         # Several output pixels at once: foldings of a smaller reuse factor, some of them legal only as such.
         case("at-once-4", (4, 4, 3), 4, 3, 108, at_once=4),
         case("at-once-6", (4, 5, 3), 4, 3, 108, at_once=6),
