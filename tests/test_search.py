@@ -263,6 +263,9 @@ def test_the_command_writes_a_design(tmp_path: Path) -> None:
     assert prepare is not None and prepare.ActivationBits == 7
     bits = {name: row.WeightBits for name, row in prepare.Layers.items()}
     assert bits == {name: row["weight_bits"] for name, row in told["layers"].items() if "weights" in row}
+    assert all(
+        "activation_integer_bits" in row for row in told["layers"].values() if "activation_bits" in row
+    )
     assert "| mean bits |" in (out / "search.md").read_text()
     quantized = design.with_name("mlp.yaml")
     quantized.write_text("Hwflow:\n  Model: {Source: jet-mlp}\n")

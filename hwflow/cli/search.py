@@ -222,7 +222,7 @@ def _result(
         "pareto": [found.walk.index(p) for p in found.pareto()],
         "walk": [point(p) for p in found.walk],
         "sensitivity": {n: {str(b): loss for b, loss in row.items()} for n, row in found.sensitivity.items()},
-        "layers": bits_by_layer(evaluator.net(prepare), found.config),
+        "layers": bits_by_layer(evaluator.net(prepare), found.config, evaluator.dynamic_ranges(prepare)),
         "weight_bits_stored": evaluator.weight_bits(found.config),
         "unseen_people": None
         if unseen is None
@@ -277,9 +277,16 @@ def _markdown(result: dict[str, Any]) -> str:
             f"On people that no step has seen: accuracy {100 * unseen['quantized']['accuracy']:.2f} % "
             f"(float {100 * unseen['float']['accuracy']:.2f} %), mean cosine {unseen['quantized']['cosine']:.4f}."
         )
-    lines += ["", "| layer | weights | bits of weights | bits of outputs |", "|---|--:|--:|--:|"]
     lines += [
-        f"| {name} | {row.get('weights', '')} | {row.get('weight_bits', '')} | {row.get('activation_bits', '')} |"
+        "",
+        "Integer bits, sign included, are those with which nothing saturates on the calibration data.",
+        "",
+        "| layer | weights | bits of weights | integer bits | bits of outputs | integer bits |",
+        "|---|--:|--:|--:|--:|--:|",
+    ]
+    keys = ("weights", "weight_bits", "weight_integer_bits", "activation_bits", "activation_integer_bits")
+    lines += [
+        f"| {name} | {' | '.join(str(row.get(key, '')) for key in keys)} |"
         for name, row in result["layers"].items()
     ]
     return "\n".join(lines) + "\n"

@@ -35,6 +35,7 @@ from hwflow.prepare.quantize import (
     weight_bits,
 )
 from hwflow.search.evaluator import Evaluator, Score
+from hwflow.search.ranges import Range
 
 T = TypeVar("T")
 Bits = dict[str, int]
@@ -454,16 +455,17 @@ def _milp(
     return {choice.name: options[int(index)] for choice, index in zip(choices, chosen, strict=True)}
 
 
-def bits_by_layer(net: Net, config: PrepareConfig) -> dict[str, dict[str, Any]]:
-    """Bits of the weights and of the outputs of each layer that has any."""
-    result, quantized = result_tensor(net), quantized_tensors(net)
+def bits_by_layer(net: Net, config: PrepareConfig, ranges: Iterable[Range]) -> dict[str, dict[str, Any]]:
+    """Bits of the weights and of the outputs of each layer that has any, and integer bits that never saturate."""
+    result = result_tensor(net)
     found: dict[str, dict[str, Any]] = {}
-    for node in net:
-        row: dict[str, Any] = {}
-        if node.kind in WEIGHTED:
-            row = {"weights": node.arrays["kernel"].size, "weight_bits": weight_bits(config, node.name)}
-        if node.name in quantized:
-            row["activation_bits"] = activation_bits(config, node.name, is_result=node.name == result)
-        if row:
-            found[node.name] = row
-    return found
+    for needed in ranges:
+        row = found.setdefault(needed.name, {})
+        if needed.kind == "weights":
+            row["weights"] = needed.count
+            row["weight_bits"] = weight_bits(config, needed.name)
+            row["weight_integer_bits"] = needed.integer_bits
+        else:
+            row["activation_bits"] = activation_bits(config, needed.name, is_result=needed.name == result)
+            row["activation_integer_bits"] = needed.integer_bits
+    return {node.name: found[node.name] for node in net if node.name in found}

@@ -20,6 +20,7 @@ from hwflow.prepare.pipeline import activation_ranges, float_net
 from hwflow.prepare.quantize import choose_grids
 from hwflow.prepare.repair import repair
 from hwflow.prepare.simulate import Simulation, simulated_weights
+from hwflow.search.ranges import Range, dynamic_ranges
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -123,6 +124,10 @@ class Evaluator:
             self._ranges[key] = activation_ranges(net, build(net), self._calibration, config)
         return self._ranges[key]
 
+    def dynamic_ranges(self, config: PrepareConfig) -> list[Range]:
+        """What kernels and tensors need so that nothing saturates."""
+        return dynamic_ranges(self.net(config), self._calibration)
+
     def quantized(self, config: PrepareConfig) -> tuple[Net, Scheme]:
         """The network as a configuration quantizes and repairs it, and its formats."""
         net = self.net(config)
@@ -134,7 +139,11 @@ class Evaluator:
 
     def score(self, config: PrepareConfig) -> Score:
         """Quality of the network as a configuration quantizes it."""
-        return self._score(self._simulate(*self.quantized(config)))
+        return self.score_of(*self.quantized(config))
+
+    def score_of(self, net: Net, scheme: Scheme) -> Score:
+        """Quality of a network as :meth:`quantized` gives it."""
+        return self._score(self._simulate(net, scheme))
 
     def weight_bits(self, config: PrepareConfig) -> float:
         """Mean bits of a weight as stored, with what is stored once for many: codebooks, scales."""
