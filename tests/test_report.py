@@ -615,3 +615,14 @@ class TestBadInput:
         picture.unlink() if damage == "remove" else picture.write_text("<svg onload=alert(1)>")
         with pytest.raises(UserError, match=r"face3.png.* no PNG"):
             render_report(run)
+
+
+def test_the_summary_leaves_results_of_another_kind_out(tmp_path: Path) -> None:
+    from hwflow.report.summary import summary
+
+    metric = Metric(name="model.params", value=1234, unit="1", kind="measured", source="test")
+    write_metrics(tmp_path / "design.json", [metric])
+    (tmp_path / "other.json").write_text('{"some": "thing"}')
+    (tmp_path / "other.md").write_text("# What it means\n")
+    text = summary(tmp_path)
+    assert "| | design |" in text and "| parameters | 1,234 |" in text

@@ -41,7 +41,9 @@ def summary(folder: Path) -> str:
     -------
     str
     """
-    designs = {path.stem: {m.name: m for m in read_metrics(path)} for path in sorted(folder.glob("*.json"))}
+    # results with a text of their own are no metrics of a design
+    files = [path for path in sorted(folder.glob("*.json")) if not path.with_suffix(".md").exists()]
+    designs = {path.stem: {m.name: m for m in read_metrics(path)} for path in files}
     lines = [
         "# Reference results",
         "",
