@@ -138,6 +138,7 @@ module hwf_mvu #(
   localparam int unsigned Group  = (Pack > 1) ? Pack : 1;
   localparam int unsigned Groups = Pe / Group;
   localparam int unsigned GroupW = MiniFloat ? CodeW : WW + (Group - 1) * (WW + 1);
+  localparam int unsigned FactorsW = MiniFloat ? WW : GroupW; // of which x is multiplied by
   localparam int unsigned Chains = Simd / Chain;
   localparam int unsigned WordW  = Groups * Chains * GroupW;
   localparam bit          Linked = (Pack > 1) || (Chain > 1);
@@ -233,21 +234,16 @@ module hwf_mvu #(
   end
 
   // ---------------------------------------------------------------- products
-  // What multiplies x: the code, or the mantissa of a mini float with its leading one.
-  function automatic logic [WW-1:0] value(input logic [WW-1:0] code);
-    value = code | (WW'(MiniFloat) << (WW - 1));
-  endfunction
-
   // A further weight code is a further branch here.
   function automatic logic signed [CalcW-1:0] term(
-    input logic signed [CalcW-1:0] x, input logic signed [CalcW-1:0] x3, input logic [GroupW-1:0] code
+    input logic signed [CalcW-1:0] x, input logic signed [CalcW-1:0] x3, input logic [FactorsW-1:0] code
   );
     logic signed [CalcW-1:0] size;
     logic [31:0]   exponent;
     logic [WW+1:0] bits;
     unique case (WeightCode)
       0, 5, 6: if (Pack == 0) begin
-        bits = WSigned ? (WW+2)'(signed'(value(WW'(code)))) : (WW+2)'(value(WW'(code)));
+        bits = WSigned ? (WW+2)'(signed'(code[WW-1:0])) : (WW+2)'(code[WW-1:0]);
         term = '0;
         for (int unsigned b = 0; b < WW; b += 2) begin
           if (WSigned && b + 2 >= WW) begin
@@ -258,7 +254,7 @@ module hwf_mvu #(
           term = term + (size <<< b);
         end
       end else begin
-        term = x * (WSigned ? CalcW'(signed'(value(WW'(code)))) : CalcW'(value(WW'(code))));
+        term = x * (WSigned ? CalcW'(signed'(code[WW-1:0])) : CalcW'(code[WW-1:0]));
       end
       1: term = code[0] ? ~x : x;
       2: term = 1'(code >> 1) ? ~x : (code[0] ? x : '0);
@@ -290,7 +286,7 @@ module hwf_mvu #(
   /* verilator lint_on UNUSEDSIGNAL */
 
   // The weights of a group as one factor; a borrow from below is in the codes.
-  function automatic logic signed [CalcW-1:0] factor(input logic [GroupW-1:0] code);
+  function automatic logic signed [CalcW-1:0] factor(input logic [FactorsW-1:0] code);
     logic signed [CalcW-1:0] part;
     factor = WSigned ? CalcW'(signed'(code[WW-1:0])) : CalcW'(code[WW-1:0]);
     for (int unsigned j = 1; j < Group; j++) begin
@@ -301,12 +297,12 @@ module hwf_mvu #(
   endfunction
 
   // What is added to a packed product: offsets of all but the last one, and what a weight that did not fit left out.
-  function automatic logic signed [LinkW-1:0] offset(input logic signed [LinkW-1:0] x, input logic [GroupW-1:0] code);
+  function automatic logic signed [LinkW-1:0] offset(input logic signed [LinkW-1:0] x, input logic [FactorsW-1:0] code);
     offset = '0;
     for (int unsigned j = 0; j + 1 < Group; j++) begin
       offset = offset + (((LinkW'(1) << (PackBits - 1)) - LinkW'(1)) << (j * PackBits));
     end
-    if (Tight && code[GroupW-1]) offset = offset - (x <<< ((Group - 1) * PackBits));
+    if (Tight && code[FactorsW-1]) offset = offset - (x <<< ((Group - 1) * PackBits));
   endfunction
 
   // Nodes of a level of the tree, and of those below it.
@@ -345,7 +341,7 @@ module hwf_mvu #(
   always_ff @(posedge clk_i) begin
     logic signed [CalcW-1:0] x;
     logic signed [AccW-1:0]  a, b;
-    logic [GroupW-1:0]       code;
+    logic [FactorsW-1:0]     code;
     if (out_enable) begin
       for (int unsigned l = 0; l < Lanes; l++) begin
         pick_q[l*AccW +: AccW] <= (Slots == 1) ? result[l] : result[32'(slot_q)*Lanes + l];
@@ -395,10 +391,13 @@ module hwf_mvu #(
       for (int unsigned g = 0; g < Groups; g++) begin
         for (int unsigned i = 0; i < Simd; i++) begin
           x    = operand(x_q[i%Chain+Wait], Depthwise ? i*Pe+g : i);
-          code = weight[i%Chain][(g*Chains+i/Chain)*GroupW +: GroupW];
+          code = FactorsW'(weight[i%Chain][(g*Chains+i/Chain)*GroupW +: GroupW]);
+          if (MiniFloat) begin
+            code[WW-1]       = 1'b1;
+            code_q[g*Simd+i] = weight[0][(g*Chains+i)*GroupW +: GroupW];
+          end
           if (Group > 1) prod[g*Simd+i] = x * factor(code);
           else prod[g*Simd+i] = term(x, Digits ? x3_q[Depthwise ? i*Pe+g : i] : '0, code);
-          if (MiniFloat) code_q[g*Simd+i] = code;
           if (Linked && i % Chain == 0) off[g*Chains+i/Chain] = offset(LinkW'(x), code);
         end
       end
