@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Cells and clock frequency of the matrix-vector unit, the sliding window, and a whole small network.
 
-Run as ``python -m benchmarks.mvu [FOLDER]``: writes ``reports/mvu.json`` and ``.md`` anew after each row; work files go
-to FOLDER, and what is placed and routed there is not routed again. Takes some minutes. LUT is the sum of LUT1..LUT6 and
-of LUTs used as memory or shift register (RAM*, SRL*), FF that of FD*.
+Run as ``python -m benchmarks.mvu [FOLDER [ROW]]``: writes ``reports/mvu.json`` and ``.md``. Work files go to FOLDER;
+what was measured there with the same code is not measured again. ROW, a part of a row's name, measures that alone and
+leaves the reports. Takes some minutes. LUT is the sum of LUT1..LUT6 and of LUTs used as memory or shift register
+(RAM*, SRL*), FF that of FD*.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ import logging
 import re
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +25,7 @@ from hwflow.emit.design import build_design
 from hwflow.emit.memfile import memory_name, memory_text
 from hwflow.emit.rtl import library_path, write_rtl
 from hwflow.flow.folder import sha256
+from hwflow.flow.runner import code_hash
 from hwflow.ir.graph import QuantNode, QuantParam
 from hwflow.ops import casekit
 from hwflow.ops.base import Folding, Interval, Memory, lanes_for
@@ -40,8 +43,9 @@ PEER_UNIT = "64x32, PE 8, SIMD 8, 4x4 bit"
 PEER = {"lut": 3239, "ff": 2436, "dsp": 16}
 #: Frequency asked for on ECP5, MHz, and seeds of the placer.
 CLOCK = 150.0
-SEEDS = (1, 2, 3)
+SEEDS = (1, 2)
 _log = logging.getLogger("hwflow.benchmarks.mvu")
+NETWORK = "tiny MobileFaceNet"
 MVU = ("hwf_rom", "hwf_cast", "hwf_mvu")
 
 
@@ -170,26 +174,42 @@ def fmax(result: SynthResult, folder: Path) -> tuple[float, ...]:
     return tuple(found)
 
 
-def measure(folder: Path) -> Iterator[Row]:
-    """All rows."""
-    for index, unit in enumerate(UNITS):
-        place = folder / f"unit{index}"
-        place.mkdir(parents=True, exist_ok=True)
-        params, files = unit_source(unit, place), [library_path(module) for module in MVU]
-        clock = fmax(synthesized(files, "hwf_mvu", place, ECP5, params), place) if unit.routed else ()
-        yield row(unit.name, synthesized(files, "hwf_mvu", place, XC7, params).cells, clock)
-    for index, (name, params) in enumerate(WINDOWS.items()):
-        place = folder / f"window{index}"
-        place.mkdir(parents=True, exist_ok=True)
-        files = [library_path("hwf_window")]
-        clock = fmax(synthesized(files, "hwf_window", place, ECP5, params), place)
-        yield row(name, synthesized(files, "hwf_window", place, XC7, params).cells, clock)
-    place = folder / "network"
+def measure_unit(unit: Unit, place: Path) -> Row:
+    """A matrix-vector unit."""
+    params, files = unit_source(unit, place), [library_path(module) for module in MVU]
+    clock = fmax(synthesized(files, "hwf_mvu", place, ECP5, params), place) if unit.routed else ()
+    return row(unit.name, synthesized(files, "hwf_mvu", place, XC7, params).cells, clock)
+
+
+def measure_window(name: str, place: Path) -> Row:
+    """A sliding window."""
+    params, files = WINDOWS[name], [library_path("hwf_window")]
+    clock = fmax(synthesized(files, "hwf_window", place, ECP5, params), place)
+    return row(name, synthesized(files, "hwf_window", place, XC7, params).cells, clock)
+
+
+def measure_network(place: Path) -> Row:
+    """The whole small network."""
     design = build_design(tiny_mobilefacenet(cycles=4000))
     write_rtl(design, place)
     files = read_filelist(place / "filelist.f")
     clock = fmax(synthesized(files, design.name, place, ECP5), place)
-    yield row("tiny MobileFaceNet", synthesized(files, design.name, place, XC7).cells, clock)
+    return row(NETWORK, synthesized(files, design.name, place, XC7).cells, clock)
+
+
+def measurements() -> dict[str, Callable[[Path], Row]]:
+    """How each row is measured, given a folder for its files."""
+    return {
+        **{unit.name: partial(measure_unit, unit) for unit in UNITS},
+        **{name: partial(measure_window, name) for name in WINDOWS},
+        NETWORK: measure_network,
+    }
+
+
+def measured_before(state: Path, code: str) -> dict[str, Row]:
+    """Rows that the state file holds for this code."""
+    lines = [json.loads(line) for line in state.read_text().splitlines()] if state.exists() else []
+    return {line["row"]["name"]: Row(**line["row"]) for line in lines if line["code"] == code}
 
 
 def markdown(rows: Sequence[Row]) -> str:
@@ -210,13 +230,22 @@ def markdown(rows: Sequence[Row]) -> str:
     return "\n".join([*lines, ""])
 
 
-def main(folder: Path) -> None:
-    """Measure, and write the report anew after each row."""
-    rows: list[Row] = []
-    reports = Path("reports")
-    for found in measure(folder):
-        rows.append(found)
-        _log.info("%s", found)
+def main(folder: Path, only: str = "") -> None:
+    """Measure, and write the report of all rows."""
+    code = "".join(code_hash(part)[:8] for part in ("emit", "numerics", "ops", "rtllib"))
+    state = folder / "rows.jsonl"
+    for name, measure in measurements().items():
+        if only in name and name not in measured_before(state, code):
+            place = folder / re.sub(r"\W+", "-", name)
+            place.mkdir(parents=True, exist_ok=True)
+            found = measure(place)
+            _log.info("%s", found)
+            with state.open("a") as stream:
+                stream.write(json.dumps({"code": code, "row": asdict(found)}) + "\n")
+    if not only:
+        known = measured_before(state, code)
+        rows = [known[name] for name in measurements()]
+        reports = Path("reports")
         (reports / "mvu.json").write_text(json.dumps([asdict(each) for each in rows], indent=1) + "\n")
         (reports / "mvu.md").write_text(markdown(rows))
 
@@ -224,7 +253,7 @@ def main(folder: Path) -> None:
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     if len(sys.argv) > 1:
-        main(Path(sys.argv[1]))
+        main(Path(sys.argv[1]), *sys.argv[2:3])
     else:
         with tempfile.TemporaryDirectory(dir=".") as scratch:
             main(Path(scratch))
