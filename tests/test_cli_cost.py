@@ -15,9 +15,14 @@ from hwflow.cli.run import execute
 from hwflow.config.load import load_config
 from hwflow.config.schema import DesignConfig
 from hwflow.cost.estimate import METRICS
+from hwflow.emit.design import Design
 from hwflow.errors import BudgetError
+from hwflow.flow.context import Context
+from hwflow.flow.cost import SYNTHESIS
 from hwflow.flow.runner import check_budget
 from hwflow.records import read_layers, read_metrics
+from hwflow.synth.modules import DesignResult
+from hwflow.tools.targets import Resources, Target
 
 ROOT = Path(__file__).resolve().parent.parent
 pytestmark = pytest.mark.tf
@@ -97,6 +102,27 @@ def test_budgets_hold_for_what_a_target_costs(run: Path) -> None:
     config["Hwflow"]["Budget"]["cost.ecp5.lut"] = 10
     with pytest.raises(BudgetError, match=r"cost\.ecp5\.lut: at most 10, but \d+"):
         check_budget(DesignConfig.model_validate(config), metrics)
+
+
+def test_a_design_may_ask_for_synthesis(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def counted(design: Design, target: Target, **_: object) -> DesignResult:
+        total = Resources(lut=7, bram18=None if target.native_bram else 2)
+        return DesignResult({node.name: total for node in design.graph}, total, 1.0)
+
+    monkeypatch.setattr("hwflow.synth.modules.synthesize_design", counted)
+    config = load_config(ROOT / "hls_configs" / "jet-mlp.yaml").model_dump()
+    config["Hwflow"]["Synth"] = ["ecp5", "ice40"]
+    shutil.copytree(run / "graph", tmp_path / "graph")
+    context = Context(DesignConfig.model_validate(config), ROOT, tmp_path, step="synth")
+    SYNTHESIS.run(context)
+    found = {metric.name: metric for metric in context.metrics}
+    assert found.keys() == {
+        f"synth.{t}.{n}" for t in ("ecp5", "ice40") for n in ("lut", "ff", "dsp", "bram18")
+    }
+    assert (found["synth.ecp5.lut"].value, found["synth.ecp5.bram18"].value) == (7, 2)
+    assert found["synth.ice40.bram18"].value is None and found["synth.ice40.bram18"].reason
+    assert found.keys() <= set(SYNTHESIS.metrics)
+    assert json.loads((tmp_path / "synth.json").read_text())["ice40"]["layers"]["dense1"]["lut"] == 7
 
 
 PART = """\

@@ -145,6 +145,9 @@ class HwflowConfig(_Section):
     LutMultiplierBits: int = Field(
         4, ge=0, le=32, description="MultStyle auto: products with a factor of at most so many bits use LUTs"
     )
+    Synth: list[Literal["xc7", "xcup", "ecp5", "ice40", "gowin", "nexus"]] = Field(
+        default_factory=list, description="FPGA families that a run synthesizes for"
+    )
     Budget: dict[str, float] = Field(default_factory=dict, description="metric name to largest allowed value")
     Seed: int = Field(1, ge=0, description="seed of every random draw")
 

@@ -19,7 +19,9 @@ from hwflow.records import Metric
 from hwflow.tools.targets import TARGETS, Resources
 
 _SOURCE = "cost.json"
-_RESOURCES = ("lut", "ff", "dsp", "bram18")
+RESOURCES = ("lut", "ff", "dsp", "bram18")
+"""Resources under ``cost.<target>`` and ``synth.<target>``."""
+NATIVE_BLOCKS = "memory blocks of this family are smaller than 18 Kb"
 _SPEED = {"latency_cycles": "cycles", "ii_cycles": "cycles", "fps": "1/s"}
 _MCU = {
     "flash_bytes": "B",
@@ -31,7 +33,7 @@ _MCU = {
 }
 
 METRICS = (
-    *(f"cost.{target}.{name}" for target in TARGETS for name in (*_RESOURCES, *_SPEED)),
+    *(f"cost.{target}.{name}" for target in TARGETS for name in (*RESOURCES, *_SPEED)),
     *(f"mcu.{name}.{figure}" for name in mcus() for figure in _MCU),
 )
 """Names of all figures that :func:`fpga_metrics` and :func:`mcu_metrics` give."""
@@ -143,9 +145,9 @@ def fpga_metrics(found: Iterable[FamilyEstimate], cycles: Cycles, period: float)
     speed = {"latency_cycles": cycles.latency, "ii_cycles": cycles.ii, "fps": fps}
     metrics = []
     for one in found:
-        for name in _RESOURCES:
+        for name in RESOURCES:
             value = getattr(one.resources, name)
-            reason = "" if value is not None else "memory blocks of this family are smaller than 18 Kb"
+            reason = "" if value is not None else NATIVE_BLOCKS
             metrics.append(_metric(f"cost.{one.target}.{name}", value, "1", reason))
         metrics += [
             _metric(

@@ -7,7 +7,7 @@ multiply, is a multiple-choice knapsack: one option a layer, and as cost the sha
 over all its resources and of the tightest one. It is solved as an integer program (HiGHS, through scipy) that proves
 its result optimal, or says how far it can be from that. What lies between the layers (FIFOs, width converters, layers
 without a reuse factor) follows from the choice: it is counted on the whole design, and the program solved again with
-it where the limits are not kept.
+it until the choice stays.
 
 What fits at an interval fits at a longer one, so that the shortest that fits a budget is found by bisection among
 the intervals that any layer can have.
@@ -304,14 +304,17 @@ class Tuner:
 
     def at(self, interval: int) -> Tuned | None:
         """The design of least cost that takes a frame every ``interval`` cycles; None where it exceeds the limits."""
+        tuned: Tuned | None = None
+        last: Mapping[str, Option] = {}
         for _ in range(_ROUNDS):
             found = self._solve(interval)
-            if found is None:
-                return None
-            tuned = self._built(*found)
-            if not self.budget.excess(tuned.resources):
-                return tuned
-        return None
+            if found is None or found[0] == last:
+                break
+            last = found[0]
+            built = self._built(*found)
+            if not self.budget.excess(built.resources):
+                tuned = built
+        return tuned
 
     # -- all intervals ----------------------------------------------------------------------------------
 

@@ -1,20 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Step that predicts what a design costs on FPGA families and microcontrollers."""
+"""Steps that tell what a design costs: predicted for every target, synthesized for those that it asks for."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from hwflow.cost.estimate import METRICS, NATIVE_BLOCKS, RESOURCES
 from hwflow.flow.context import Context
 from hwflow.flow.hardware import the_design, the_graph
 from hwflow.flow.model import PREPARED
 from hwflow.flow.runner import Step
+from hwflow.records import Metric
+from hwflow.tools.targets import TARGETS, Resources
+
+if TYPE_CHECKING:
+    from hwflow.synth.modules import ModuleResult
 
 COST = "cost.json"
 """What :func:`hwflow.cost.estimate.families` found: resources by family and layer, and the parts that hold them."""
+
+
+SYNTH = "synth.json"
+"""The same as synthesis counts it, for the families that the design asks for."""
 
 
 def prepared_layers(run: Path) -> set[str]:
@@ -53,10 +65,46 @@ def _cost(context: Context) -> None:
     context.record(mcu_metrics(controllers, reason))
 
 
-def _names() -> tuple[str, ...]:
-    from hwflow.cost.estimate import METRICS
+def _synth_inputs(context: Context) -> Any:
+    return context.config.Hwflow.Synth
 
-    return METRICS
+
+def _synth(context: Context) -> None:
+    from hwflow.synth.modules import synthesize_design
+    from hwflow.verify.rtlsim import cores
+
+    design, records = the_design(context), {}
+    for name in context.config.Hwflow.Synth:
+        result = synthesize_design(
+            design,
+            TARGETS[name],
+            logs=context.log.parent / "synth",
+            jobs=cores(),
+            track=partial(_track, context),
+        )
+        records[name] = {
+            "total": asdict(result.total),
+            "layers": {node: asdict(found) for node, found in result.layers.items()},
+        }
+        context.record(_counted(name, result.total))
+    (context.run_dir / SYNTH).write_text(json.dumps(records, indent=1) + "\n")
+
+
+def _track(context: Context, results: Iterable[ModuleResult], count: int) -> Iterable[ModuleResult]:
+    return context.track(results, count, "modules")
+
+
+def _counted(target: str, total: Resources) -> Iterator[Metric]:
+    for name in RESOURCES:
+        value = getattr(total, name)
+        yield Metric(
+            name=f"synth.{target}.{name}",
+            value=value,
+            unit="1",
+            kind="synthesized",
+            source=SYNTH,
+            reason="" if value is not None else NATIVE_BLOCKS,
+        )
 
 
 STEPS: tuple[Step, ...] = (
@@ -67,6 +115,18 @@ STEPS: tuple[Step, ...] = (
         (COST,),
         needs=("convert",),
         code=("cost", "emit", "ops", "rtllib", "mcu", "tools/targets", "tools/fabric"),
-        metrics=_names(),
+        metrics=METRICS,
     ),
 )
+
+SYNTHESIS = Step(
+    "synth",
+    _synth,
+    _synth_inputs,
+    (SYNTH,),
+    needs=("convert",),
+    code=("emit", "ops", "rtllib", "synth", "tools/targets", "tools/yosys"),
+    packages=("pyosys",),
+    metrics=tuple(f"synth.{target}.{name}" for target in TARGETS for name in RESOURCES),
+)
+"""Apart from the others, as it may take an hour: it comes when all is simulated."""

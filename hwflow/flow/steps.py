@@ -6,10 +6,10 @@ from __future__ import annotations
 from hwflow.flow import cost, hardware, model
 from hwflow.flow.runner import Step
 
-_CONVERT, *_VERIFIED = hardware.STEPS
+_CONVERT, *_SIMULATED, _VERIFY = hardware.STEPS
 
-# What a design costs is told before it is simulated.
-STEPS: tuple[Step, ...] = (*model.STEPS, _CONVERT, *cost.STEPS, *_VERIFIED)
+# What a design costs is told before it is simulated, and synthesized after that.
+STEPS: tuple[Step, ...] = (*model.STEPS, _CONVERT, *cost.STEPS, *_SIMULATED, cost.SYNTHESIS, _VERIFY)
 
 
 def needed_first(last: str) -> tuple[Step, ...]:

@@ -17,7 +17,7 @@ from hwflow.tools.runner import find_tool
 
 ALL_STEPS = (
     *("model", "prepare", "convert", "cost", "golden", "qkeras", "faces"),
-    *("hls", "csim", "emit", "rtlsim", "netlist", "verify", "report"),
+    *("hls", "csim", "emit", "rtlsim", "netlist", "synth", "verify", "report"),
 )
 _KERAS_STEPS = ALL_STEPS[:-1]
 
