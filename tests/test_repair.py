@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from hwflow.cli.app import app
 from hwflow.config.schema import PrepareConfig
 from hwflow.emit.design import build_design
 from hwflow.emit.rtl import write_rtl
@@ -21,7 +24,7 @@ from hwflow.prepare import predict_exact, prepare
 from hwflow.prepare.build import build
 from hwflow.prepare.calibrate import magnitudes, saturation_points
 from hwflow.prepare.equalize import equalize, free_groups
-from hwflow.prepare.fold import Folding, count_folding, fold_batchnorm
+from hwflow.prepare.fold import Folding, fold_batchnorm
 from hwflow.prepare.grids import channel_scales, offset_grid, to_grid
 from hwflow.prepare.net import WEIGHTED, from_keras
 from hwflow.prepare.pipeline import activation_ranges, float_net
@@ -82,11 +85,19 @@ def calibration() -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    ("name", "expected"),
-    [("densenet-1.0", Folding(7, 6, 5_056)), ("densenet-2.0", Folding(19, 19, 19_008))],
+    ("name", "removed", "alone", "parameters"),
+    [("densenet-1.0", 7, 6, 5_056), ("densenet-2.0", 19, 19, 19_008), ("mobilefacenet-tiny", 0, 0, 0)],
 )
-def test_folding_saves_what_was_published(name: str, expected: Folding) -> None:
-    assert count_folding(registry.load(name)) == expected
+def test_folding_saves_what_was_published(name: str, removed: int, alone: int, parameters: int) -> None:
+    result = CliRunner().invoke(app, ["models", "fold", name, "--json"])
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout) == {
+        "name": name,
+        "layers_removed": removed,
+        "scales_and_offsets": alone,
+        "parameters_removed": parameters,
+        "parameters": registry.MODELS[name].params - parameters,
+    }
 
 
 def test_folding_is_exact_and_counted(network: Any, calibration: np.ndarray) -> None:

@@ -47,7 +47,8 @@ class PreparedModel:
         QKeras model with weights on their grids; its input layer is called ``input``.
     report : dict
         JSON values: ``layers`` maps each layer to its types and, where its output is quantized, to
-        ``sqnr_db`` against the float network on calibration data.
+        ``sqnr_db`` against the float network on calibration data; ``folding`` tells what folding
+        normalizations saved.
     """
 
     model: tf.keras.Model
