@@ -120,3 +120,14 @@ def test_an_unfitted_format_is_no_quantizer() -> None:
     with pytest.raises(UserError, match="codebook<16> has no parameters yet") as caught:
         FormatQuantizer("codebook<16>")
     assert "fit" in caught.value.remedy
+
+
+def test_scales_must_be_those_of_the_weights() -> None:
+    import tensorflow as tf
+
+    from hwflow.formats.keras import FormatQuantizer
+
+    made = FormatQuantizer(parse("auto_po2<fixed<4>>").fit(np.ones((3, 4))))
+    with pytest.raises(UserError, match=r"4 scales for weights of shape \(4, 3\)") as caught:
+        made(tf.ones((4, 3)))
+    assert "axis -2" in caught.value.remedy

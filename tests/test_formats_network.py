@@ -210,3 +210,21 @@ def test_a_result_type_contradicts_mini_floats(tmp_path: Path) -> None:
         ConfigError, match=r"act: Precision.result fixed<8,3,TRN,WRAP> contradicts its format"
     ):
         converted(model, "Hwflow", "io_stream", tmp_path, config, INPUT)
+
+
+def test_mini_floats_of_too_wide_a_range_are_refused(tmp_path: Path) -> None:
+    from qkeras import QDense
+
+    from hwflow.formats.keras import FormatQuantizer
+
+    quantizers = {
+        "kernel_quantizer": FormatQuantizer("minifloat<5,10>"),
+        "bias_quantizer": FormatQuantizer("fixed<8,1>"),
+    }
+    model = single(QDense(1, name="dense", **quantizers), (2,))
+    model.get_layer("dense").set_weights([np.array([[2.0**-15 * 1.25], [2.0**16]]), np.zeros(1)])
+    with pytest.raises(
+        ConfigError, match=r"dense: its weight values in minifloat<5,10> need 42 bits"
+    ) as caught:
+        converted(model, "Hwflow", "io_stream", tmp_path, {}, INPUT)
+    assert "fewer exponent bits" in str(caught.value)

@@ -125,6 +125,13 @@ def _quantized(format_: Format, x: Any) -> Any:
         (low, high), unit = format_.grid.range(), 2.0**-format_.grid.frac
         return tf.clip_by_value(tf.round(x / unit), low, high) * unit
     if isinstance(format_, Scaled):
+        if x.shape.rank is not None and (
+            x.shape.rank < -format_.axis or x.shape[format_.axis] != len(format_.scales)
+        ):
+            raise UserError(
+                f"{format_}: {len(format_.scales)} scales for weights of shape {tuple(x.shape)}",
+                "fit it to the layer's weights; depthwise kernels have their channels on axis -2",
+            )
         shape = [-1] + [1] * (-1 - format_.axis)
         scales = tf.reshape(tf.constant(format_.scales, x.dtype), shape)
         safe = tf.where(scales > 0, scales, tf.ones_like(scales))
