@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -444,3 +445,54 @@ def test_project_is_complete_portable_and_the_same_every_time(net: tf.keras.Mode
         "tb_data/tb_output_predictions.dat",
     ):
         assert Path(needed) in written[0]
+
+
+@pytest.mark.parametrize("readers", [7, 8])
+def test_a_stream_with_more_readers_than_the_cpp_copies_is_refused(readers: int, tmp_path: Path) -> None:
+    from qkeras import QActivation
+    from tensorflow.keras import Input, Model
+
+    from hwflow.frontends.keras_hls4ml import write_project
+
+    inputs = Input((4,), name="x")
+    shared = QActivation("quantized_bits(6,1,alpha=1)", name="shared")(inputs)
+    outputs = [
+        QActivation(f"quantized_bits({3 + i},0,alpha=1)", name=f"a{i}")(shared) for i in range(readers)
+    ]
+    model = Model(inputs, outputs)
+    if readers == 7:
+        write_project(converted(model, tmp_path))
+        assert "clone_stream" in (tmp_path / "hls" / "firmware" / "net.cpp").read_text()
+    else:
+        with pytest.raises(ConfigError, match=r"shared: its result is read 8 times, .* 7 times at most; use"):
+            converted(model, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("width", "needed"), [(30, "63 are computed at most"), (44, "need more than 63 bits")]
+)
+def test_results_too_wide_name_the_precisions_to_lower(width: int, needed: str, tmp_path: Path) -> None:
+    from tensorflow.keras import Input, Model
+    from tensorflow.keras.layers import Conv1D, Softmax
+
+    inputs = Input((6, 3), name="x")
+    x = Conv1D(4, 3, name="second")(Conv1D(4, 3, name="first")(inputs))
+    model = Model(inputs, Softmax(name="last")(x))
+    rng = np.random.default_rng(0)
+    model.set_weights([rng.normal(0, 1, weight.shape) for weight in model.get_weights()])
+    config = {
+        "Model": {"Precision": f"fixed<{width},8>"},
+        "LayerName": {
+            "second": {"Precision": {"weight": f"fixed<{width + 4},4>"}},
+            "last": {"Strategy": "legacy"},
+        },
+    }
+    with pytest.raises(ConfigError) as caught:
+        converted(model, tmp_path, config)
+    found = str(caught.value)
+    assert re.search(
+        rf"second: its exact results .*{needed}; lower Precision.result of 'first_linear' \({width} bits\) or ",
+        found,
+    )
+    assert "or Precision.weight (" in found
+    assert "last: the legacy softmax is not supported; use Strategy stable or latency" in found

@@ -47,8 +47,8 @@ class Schedule:
         Depth of the FIFO on input ``position`` of node ``name``, beats: of the producer where that is the node's
         only input, else of the wider side.
     ii_bound : int
-        Largest (output pixels x reuse factor) of all layers, cycles, or the beats of a frame where a layer
-        reads more than that; this folding cannot be faster.
+        Largest (output pixels x reuse factor / parallelization factor) of all layers, cycles, or the beats of a frame
+        that a stream carries where these are more; this folding cannot be faster.
     bottleneck : str
         Layer that sets it.
     """
@@ -175,7 +175,7 @@ def own_pace(node: QuantNode, sources: list[QuantNode]) -> int:
 
 
 def _busy(node: QuantNode, sources: list[QuantNode], folding: Folding) -> int:
-    """Cycles a node works a frame: computing, or taking in what it reads where a stride skips most of that."""
+    """Cycles a node works a frame: computing, or taking in what it reads."""
     reading = [
         (int(folding.skip.read_pixels().sum()) if folding.skip else source.pixels) * source.channels // lanes
         for source, lanes in zip(sources, folding.in_lanes, strict=True)

@@ -40,7 +40,7 @@ from hwflow.frontends.hls_config import (
     setting,
 )
 from hwflow.numerics.codes import cast_values, from_codes, to_codes
-from hwflow.numerics.fixed import Cast, FixedType
+from hwflow.numerics.fixed import Cast, FixedType, WidthError
 from hwflow.numerics.quantizers import MAX_WEIGHT_BITS, constant_type, holds
 from hwflow.ops.base import OpSpec
 from hwflow.ops.distributed import STRATEGY
@@ -59,6 +59,8 @@ MAX_RESULT_BITS = 53
 """Widest result: what a double, csim's border type, holds exactly."""
 MAX_FORMAT_BITS = 40
 """Widest weights, as fixed point, of a format that stores them in fewer."""
+MAX_COPIES = 7
+"""Readers of a stream that hls4ml's ``clone_stream`` serves."""
 FLOAT_RESULT_BITS = 30
 """Widest result that 'auto' gives a layer without quantizers; low bits beyond are cut, so that sums stay short."""
 
@@ -112,7 +114,7 @@ def set_exact_types(model: ModelGraph) -> bool:
         for layer in layers
         if (spec := op_for_hls4ml(layer.node.class_name)) and (problem := _problem_of(layer, spec))
     ]
-    problems += _merged_outputs(model)
+    problems += [*_merged_outputs(model), *_crowded_streams(model)]
     if problems:
         raise ConfigError(
             f"{len(problems)} layer(s) cannot be built as configured:"
@@ -127,6 +129,8 @@ def _problem_of(layer: _LayerTypes, spec: OpSpec) -> str:
     try:
         layer.set_result(spec.types(layer))
         layer.set_folding(spec.legal_reuse(layer.node), spec.parallel)
+    except WidthError:
+        return f"{layer.node.name}: its exact results need more than {MAX_EXACT_BITS} bits; {layer.narrower()}"
     except UserError as error:
         return f"{layer.node.name}: {error.message}"
     return ""
@@ -145,6 +149,22 @@ def _merged_outputs(model: ModelGraph) -> list[str]:
                 f"{output}: it holds the same values as {taken[node.name]}; leave it out of the outputs"
             )
         taken[node.name] = f"the output {output!r}"
+    return problems
+
+
+def _crowded_streams(model: ModelGraph) -> list[str]:
+    """Tensors that more layers read than hls4ml's C++ of streams has copies for."""
+    if model.config.get_config_value("IOType") != "io_stream":
+        return []
+    problems = []
+    for node in model.graph.values():
+        readers = node.get_output_use_map()
+        count = max(len(readers[output]) + (output in model.outputs) for output in node.outputs)
+        if count > MAX_COPIES:
+            problems.append(
+                f"{node.name}: its result is read {count} times, and hls4ml's C++ copies a stream {MAX_COPIES} times "
+                "at most; use IOType io_parallel, or let some layers read it behind an activation of its type"
+            )
     return problems
 
 
@@ -228,8 +248,7 @@ class _LayerTypes:
     def result(self, exact: FixedType, *, quantized: bool = True) -> Cast:
         if exact.width > MAX_EXACT_BITS:
             raise UserError(
-                f"its exact results need {exact.width} bits, {MAX_EXACT_BITS} are computed at most; quantize its "
-                "input or narrow its weights"
+                f"its exact results need {exact.width} bits, {MAX_EXACT_BITS} are computed at most; {self.narrower()}"
             )
         given = self.given("result")
         if given is not None:
@@ -240,6 +259,18 @@ class _LayerTypes:
         if not quantized:
             return self.model_default()
         return Cast(exact)
+
+    def narrower(self) -> str:
+        """Which precisions to lower where a result is too wide."""
+        inputs = [
+            f"Precision.result of {self.node.get_input_node(name).name!r} ({self.input_type(index).width} bits)"
+            for index, name in enumerate(self.node.inputs)
+        ]
+        own = [
+            f"Precision.{name} ({to_cast(variable.type.precision).type.width} bits)"
+            for name, variable in self.node.weights.items()
+        ]
+        return f"lower {' or '.join(dict.fromkeys([*inputs, *own]))}"
 
     def set_accum(self, exact: FixedType) -> None:
         """Make the accumulator explicit, never narrower than the exact sum."""
@@ -281,7 +312,8 @@ class _LayerTypes:
         if quantizer is not None:
             values = np.asarray(quantizer.quantizer_fn(np.float32(variable.data_unquantized)), np.float64)
             nominal = _fixed_or_none(quantizer.hls_type)
-            given = self.given(data, nominal, named=True) or self.given(name, nominal, named=True)
+            guess = nominal or _written(quantizer.hls_type)
+            given = self.given(data, guess, named=True) or self.given(name, guess, named=True)
             if given is not None:
                 raise UserError(f"Precision.{name} {given} contradicts the quantizer of the model")
             form = getattr(quantizer.quantizer_fn, "format", None)
@@ -391,3 +423,11 @@ def _fixed_or_none(hls_type: Any) -> Cast | None:
     from hls4ml.model.types import FixedPrecisionType, IntegerPrecisionType
 
     return to_cast(hls_type) if isinstance(hls_type, FixedPrecisionType | IntegerPrecisionType) else None
+
+
+def _written(hls_type: Any) -> Cast | None:
+    """What a generated configuration says of a binary or power-of-two quantizer: the type of its codes."""
+    from hls4ml.model.types import ExponentPrecisionType, XnorPrecisionType
+
+    coded = isinstance(hls_type, ExponentPrecisionType | XnorPrecisionType)
+    return Cast.parse(str(hls_type)) if coded else None

@@ -41,6 +41,10 @@ class Overflow(str, Enum):
     SAT_SYM = "SAT_SYM"
 
 
+class WidthError(UserError):
+    """A type with no bits, or with more than 64."""
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class FixedType:
     """A two's complement or unsigned fixed-point grid.
@@ -68,7 +72,7 @@ class FixedType:
 
     def __post_init__(self) -> None:
         if not 1 <= self.width <= 64:
-            raise UserError(
+            raise WidthError(
                 f"fixed-point width {self.width} is outside 1..64 bits",
                 "choose a precision of at most 64 bits for this value",
             )

@@ -73,7 +73,7 @@ class SoftmaxOp(FollowingOp):
         attrs: dict[str, Any] = {"implementation": implementation}
         params: dict[str, QuantParam] = {}
         if implementation == "legacy":
-            raise UserError("the legacy softmax is not supported; use Implementation: stable or latency")
+            raise UserError("the legacy softmax is not supported; use Strategy stable or latency")
         if implementation in _TABLED:
             attrs, params = _tabled(layer, implementation, size)
         node.set_attr("hwflow_softmax", (attrs, params))
