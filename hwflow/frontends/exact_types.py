@@ -163,7 +163,7 @@ def _crowded_streams(model: ModelGraph) -> list[str]:
         if count > MAX_COPIES:
             problems.append(
                 f"{node.name}: its result is read {count} times, and hls4ml's C++ copies a stream {MAX_COPIES} times "
-                "at most; use IOType io_parallel, or let some layers read it behind an activation of its type"
+                "at most; use IOType io_parallel, or fewer layers that read it"
             )
     return problems
 
