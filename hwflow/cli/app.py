@@ -19,6 +19,7 @@ from hwflow.cli import (
     estimate,
     evaluate,
     explain,
+    explore,
     fuzz,
     models,
     report,
@@ -47,6 +48,7 @@ app.command("synth")(synth.synth)
 app.command("compare")(compare.compare)
 app.command("tune")(tune.tune)
 app.command("train")(train.train)
+app.command("explore")(explore.explore)
 app.command("search")(search.search)
 app.command("emit-mcu")(emit_mcu.emit_mcu)
 app.command("evaluate")(evaluate.evaluate)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import types
 from collections.abc import Hashable, Sequence
 from pathlib import Path
-from typing import Any, Union, get_args, get_origin
+from typing import Any, TypeVar, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -15,6 +15,8 @@ from hwflow.config.hls import HlsConfig
 from hwflow.config.schema import DesignConfig, HwflowConfig
 from hwflow.errors import ConfigError, UserError, did_you_mean
 from hwflow.numerics.fixed import Cast, FixedType
+
+Model = TypeVar("Model", bound=BaseModel)
 
 PREPARED_INPUT = FixedType(signed=True, width=8, frac=7)
 """Input grid of networks that hwflow quantizes: pixels as ``(pixel - 128) / 128``."""
@@ -97,6 +99,31 @@ def parse_config(data: dict[str, Any], where: str) -> DesignConfig:
         lines = "".join(f"\n  - {finding}" for finding in findings)
         raise ConfigError(f"{where}: {len(findings)} thing(s) to mend:{lines}")
     return config
+
+
+def parse(schema: type[Model], data: dict[str, Any], where: str) -> Model:
+    """Check the content of any YAML file with a schema.
+
+    Parameters
+    ----------
+    schema : type of BaseModel
+        What it should hold.
+    data : dict
+        Keys and values as YAML gives them.
+    where : str
+        Name of the file in messages.
+
+    Raises
+    ------
+    ConfigError
+        With everything that is wrong, each with its key path.
+    """
+    try:
+        return schema.model_validate(data)
+    except ValidationError as error:
+        findings = _findings(error, schema)
+    lines = "".join(f"\n  - {finding}" for finding in findings)
+    raise ConfigError(f"{where}: {len(findings)} thing(s) to mend:{lines}")
 
 
 def resolve(config: DesignConfig) -> dict[str, Any]:

@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``hwflow explore``: many designs weighed by prediction, the best ones written and proven."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hwflow.cli.common import JsonFlag, echo, emit_json, guarded, table
+from hwflow.cli.run import TrustFlag, execute, show_progress
+from hwflow.errors import ConfigError, HwflowError
+
+if TYPE_CHECKING:
+    from hwflow.explore.schema import StudyConfig
+    from hwflow.explore.study import Trial
+
+#: Kinds of failures that are told.
+_REASONS = 3
+FRONT, RESULT, TEXT = "front", "study.json", "study.md"
+
+
+@guarded
+def explore(
+    study: Annotated[Path, typer.Argument(metavar="STUDY", help="YAML file of a study.")],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="Folder of the study.  [default: runs/<name of STUDY>]"),
+    ] = None,
+    trials: Annotated[
+        int | None, typer.Option("--trials", min=1, help="Designs, in place of the study's.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", min=1, help="Processes of this machine.  [default: all cores]")
+    ] = None,
+    scheduler: Annotated[
+        str | None, typer.Option("--scheduler", metavar="ADDRESS", help="Dask scheduler to use instead.")
+    ] = None,
+    storage: Annotated[
+        str | None,
+        typer.Option("--storage", metavar="URL", help="Optuna storage.  [default: SQLite in the folder]"),
+    ] = None,
+    verify: Annotated[
+        int,
+        typer.Option(
+            "--verify", min=0, metavar="N", help="Designs of the front to run: C++, RTL, comparison."
+        ),
+    ] = 0,
+    trust: TrustFlag = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Weigh many designs and keep those that no other one beats.
+
+    Each design's cost is predicted first; quality is computed only where part and limits allow. A study that was killed
+    goes on with what it knows. The designs of the front are written as YAML that `hwflow run` takes; --verify runs the
+    first of them, in the order of the first objective.
+    """
+    from hwflow.explore.schema import load_study
+    from hwflow.explore.study import explore as weigh
+    from hwflow.explore.study import front
+
+    config = load_study(study)
+    if trials is not None:
+        config = config.model_copy(update={"Trials": trials})
+    base = study.parent / config.Base
+    if not base.is_file():
+        raise ConfigError(
+            f"{study}: Base names {config.Base}, but there is no {base}", "give the path from the study"
+        )
+    folder = out or Path("runs") / study.stem
+    with ExitStack() as stack:
+        progress = show_progress(stack)
+
+        def track(numbers: Iterable[int], count: int) -> Iterable[int]:
+            return progress.track(numbers, count, "designs")
+
+        found = weigh(
+            config, base, folder, workers=workers or len(os.sched_getaffinity(0)), scheduler=scheduler,
+            storage=storage, trust=trust, track=track,
+        )  # fmt: skip
+    best = front(config, found)
+    verified = _written(best, base, folder, verify, trust=trust)
+    result = {
+        "objectives": dict(config.Objectives),
+        "designs": [asdict(trial) for trial in found],
+        "front": [trial.number for trial in best],
+        "verified": verified,
+    }
+    (folder / RESULT).write_text(json.dumps(result, indent=1) + "\n")
+    (folder / TEXT).write_text(_markdown(study.stem, config, found, best, verified))
+    if as_json:
+        emit_json(result | {"folder": str(folder)})
+        return
+    table(
+        ("design", *(f">{name}" for name in _columns(config)), "choices", "RTL"),
+        _rows(config, best, verified),
+    )
+    failures = Counter(trial.reason for trial in found if trial.state == "failed")
+    for reason, count in failures.most_common(_REASONS):
+        echo(f"{count} failed: {reason}")
+    counts = {
+        state: sum(trial.state == state for trial in found) for state in ("complete", "refused", "failed")
+    }
+    echo(
+        f"{len(found)} designs: {counts['complete']} weighed, {counts['refused']} outside the limits, "
+        f"{counts['failed']} failed; {len(best)} on the front, in {folder / FRONT}"
+    )
+
+
+def _written(best: list[Trial], base: Path, folder: Path, verify: int, *, trust: bool) -> dict[str, str]:
+    """Write the designs of the front and run some; what became of those."""
+    from hwflow.config.folding import to_yaml
+
+    place, verified = folder / FRONT, {}
+    place.mkdir(exist_ok=True)
+    for old in place.glob("design*.yaml"):
+        old.unlink()
+    for rank, trial in enumerate(best):
+        path = place / f"design{trial.number}.yaml"
+        path.write_text(
+            to_yaml(_anchored(trial.design, base), base.read_text(), f"Design {trial.number} of a study.")
+        )
+        if rank < verify:
+            try:
+                execute(path, place / path.stem, trust=trust)
+                verified[str(trial.number)] = "exact"
+            except HwflowError as error:
+                verified[str(trial.number)] = error.message
+    return verified
+
+
+def _anchored(design: dict[str, Any], base: Path) -> dict[str, Any]:
+    """The design with its model named from anywhere."""
+    model = design["Hwflow"]["Model"]
+    file = base.parent / model["Source"]
+    if not file.is_file():
+        return design
+    return {**design, "Hwflow": {**design["Hwflow"], "Model": {**model, "Source": str(file.resolve())}}}
+
+
+def _columns(config: StudyConfig) -> list[str]:
+    """Metrics that are shown: objectives, limits, and what everybody asks for."""
+    usual = ("quality.cosine", "model.weight_bits", "cost.lut", "cost.dsp", "cost.fps")
+    return list(dict.fromkeys([*config.Objectives, *config.Limits, *usual]))
+
+
+def _rows(config: StudyConfig, best: list[Trial], verified: dict[str, str]) -> list[tuple[str, ...]]:
+    return [
+        (
+            str(trial.number),
+            *(f"{trial.metrics[name]:,.6g}" if name in trial.metrics else "" for name in _columns(config)),
+            ", ".join(f"{name} {value}" for name, value in trial.point.items()),
+            verified.get(str(trial.number), ""),
+        )
+        for trial in best
+    ]
+
+
+def _markdown(
+    title: str, config: StudyConfig, found: list[Trial], best: list[Trial], verified: dict[str, str]
+) -> str:
+    """The front as a page."""
+    columns = ("design", *_columns(config), "choices", "RTL")
+    wanted = ", ".join(f"{name} ({direction})" for name, direction in config.Objectives.items())
+    lines = [
+        f"# Study {title}",
+        "",
+        f"{len(found)} designs; wanted: {wanted}. The front: designs that no other one beats.",
+        "",
+        f"| {' | '.join(columns)} |",
+        "|" + "---|" * len(columns),
+        *(f"| {' | '.join(row)} |" for row in _rows(config, best, verified)),
+    ]
+    return "\n".join(lines) + "\n"

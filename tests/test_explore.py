@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Studies: what a file may say, the front, and that nothing finished is lost when processes are killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from hwflow.cli.app import app
+from hwflow.errors import ConfigError, UserError
+from hwflow.explore.bench import Outcome
+from hwflow.explore.schema import StudyConfig, load_study
+from hwflow.explore.space import dimensions, prepared
+from hwflow.explore.study import Trial, explore, front
+
+ROOT = Path(__file__).resolve().parent.parent
+STUDY: dict[str, Any] = {
+    "Base": "base.yaml",
+    "Space": {"WeightBits": {"pointwise": [4, 6, 8], "depthwise": 8}, "ActivationBits": [6, 8]},
+    "Objectives": {"quality.cosine": "maximize", "cost.lut": "minimize"},
+    "Trials": 4,
+    "Sampler": "random",
+}
+
+
+def changed(**keys: Any) -> StudyConfig:
+    return StudyConfig.model_validate({**STUDY, **keys})
+
+
+def written(folder: Path, **keys: Any) -> Path:
+    path = folder / "study.yaml"
+    path.write_text(yaml.safe_dump({**STUDY, **keys}))
+    (folder / "base.yaml").write_text("Backend: Hwflow\n")
+    return path
+
+
+# -- what workers do in these tests: processes import them from here ------------------------------------------
+
+
+def quick(study: str, base: str, trust: bool, point: dict[str, Any]) -> Outcome | str:
+    """Quality and cost by a formula."""
+    bits, activations = point["WeightBits/pointwise"], point["ActivationBits"]
+    if bits == 4:
+        return "RuntimeError: four bits fail"
+    metrics = {"quality.cosine": 1 - 1 / (bits * activations), "cost.lut": 100 * bits}
+    return Outcome(
+        metrics, "cost.lut is too large" if bits == 8 and activations == 8 else "", {"point": point}
+    )
+
+
+def slow(study: str, base: str, trust: bool, point: dict[str, Any]) -> Outcome | str:
+    """The same, and a note of who computed it."""
+    with Path(base).with_name("workers.txt").open("a") as file:
+        file.write(f"{os.getpid()}\n")
+    time.sleep(0.4)
+    return Outcome({"quality.cosine": 0.5, "cost.lut": 1.0}, "", {"point": point})
+
+
+# -- files ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"Objectives": {"cost.luts": "minimize"}}, "did you mean 'cost.lut'"),
+        (
+            {"Objectives": {"cost.lut": "least"}},
+            "Objectives.cost.lut: 'least' should be 'minimize' or 'maximize'",
+        ),
+        ({"Objectives": {}}, "Objectives"),
+        ({"Trails": 5}, "Trails: unknown key; did you mean 'Trials'"),
+        ({"Space": {}}, "Space varies nothing"),
+        ({"Space": {"WeightBits": [0]}}, "WeightBits"),
+        ({"Limits": {"cost.dsp": {"Most": 3}}}, "Most: unknown key"),
+        ({"Base": "absent.yaml"}, "there is no"),
+    ],
+)
+def test_wrong_studies_are_told(tmp_path: Path, keys: dict[str, Any], message: str) -> None:
+    result = CliRunner().invoke(
+        app, ["explore", str(written(tmp_path, **keys)), "--out", str(tmp_path / "out")]
+    )
+    assert result.exit_code == 1
+    assert message in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_single_choices_need_no_brackets(tmp_path: Path) -> None:
+    study = load_study(written(tmp_path))
+    assert dimensions(study.Space) == {
+        "WeightBits/pointwise": [4, 6, 8], "WeightBits/depthwise": [8], "ActivationBits": [6, 8],
+    }  # fmt: skip
+
+
+@pytest.mark.tf
+def test_a_point_becomes_a_preparation() -> None:
+    from hwflow.config.schema import LayerBits, PrepareConfig
+    from hwflow.models import registry
+    from hwflow.prepare.net import from_keras
+    from hwflow.prepare.quantize import weight_bits
+
+    net = from_keras(registry.load("mobilefacenet-tiny"))
+    base = PrepareConfig(Layers={"head_conv": LayerBits(ActivationBits=7)})
+    point = {"WeightBits/pointwise": 5, "WeightBits/embedding": 3, "ActivationBits": 6}
+    config = prepared(base, point, net)
+    bits = {name: weight_bits(config, name) for name in ("head_conv", "stem_conv", "stem_dw", "embedding")}
+    assert bits == {"head_conv": 5, "stem_conv": 8, "stem_dw": 8, "embedding": 3}
+    assert (config.ActivationBits, config.Layers["head_conv"].ActivationBits) == (6, 7)
+
+
+def trial(number: int, cosine: float, luts: float, state: str = "complete") -> Trial:
+    return Trial(number, state, {}, {"quality.cosine": cosine, "cost.lut": luts}, "", {})
+
+
+def test_the_front_holds_what_nothing_beats() -> None:
+    found = [
+        trial(0, 0.9, 50), trial(1, 0.8, 50), trial(2, 0.99, 90), trial(3, 0.9, 60), trial(4, 0.5, 10),
+        trial(5, 0.99, 90), trial(6, 1.0, 1, "refused"),
+    ]  # fmt: skip
+    assert [one.number for one in front(changed(), found)] == [2, 0, 4]
+
+
+# -- running ---------------------------------------------------------------------------------------------------
+
+
+def test_a_study_weighs_refuses_fails_and_goes_on(tmp_path: Path) -> None:
+    base = tmp_path / "base.yaml"
+    base.write_text("Backend: Hwflow\n")
+    first = explore(changed(Trials=6), base, tmp_path, weigh=quick)
+    assert [one.number for one in first] == list(range(6))
+    for one in first:
+        bits = one.point["WeightBits/pointwise"]
+        refused = bits == 8 and one.point["ActivationBits"] == 8
+        assert one.state == ("failed" if bits == 4 else "refused" if refused else "complete")
+        assert ("four bits fail" in one.reason) == (bits == 4)
+    more = explore(changed(Trials=9), base, tmp_path, weigh=quick)
+    assert more[:6] == first
+    assert len(more) == 9
+    with pytest.raises(ConfigError, match="another study"):
+        explore(changed(Seed=2), base, tmp_path, weigh=quick)
+
+
+def test_what_cannot_be_reached(tmp_path: Path) -> None:
+    base = tmp_path / "base.yaml"
+    base.write_text("Backend: Hwflow\n")
+    with pytest.raises(UserError, match="cannot be used"):
+        explore(changed(), base, tmp_path, storage="nosuch://place", weigh=quick)
+    (tmp_path / "study.db").write_text("not a data base, but long enough to be taken for one")
+    with pytest.raises(UserError, match="cannot be used") as damaged:
+        explore(changed(), base, tmp_path, weigh=quick)
+    assert "delete" in damaged.value.remedy
+
+
+DRIVER = """
+from pathlib import Path
+from hwflow.explore.schema import StudyConfig
+from hwflow.explore.study import explore
+from tests.test_explore import STUDY, slow
+if __name__ == "__main__":
+    study = StudyConfig.model_validate({{**STUDY, "Trials": 12, "Space": {{"WeightBits": list(range(1, 17))}}}})
+    found = explore(study, Path({base!r}), Path({out!r}), weigh=slow)
+    print("finished", len(found))
+"""
+
+
+def test_nothing_finished_is_lost_when_processes_are_killed(tmp_path: Path) -> None:
+    import optuna
+
+    base, out = tmp_path / "base.yaml", tmp_path / "out"
+    base.write_text("Backend: Hwflow\n")
+    script = tmp_path / "driver.py"
+    script.write_text(DRIVER.format(base=str(base), out=str(out)))
+    started = {"args": [sys.executable, str(script)], "env": {**os.environ, "PYTHONPATH": str(ROOT)}}
+
+    def computed() -> list[int]:
+        notes = tmp_path / "workers.txt"
+        return [int(line) for line in notes.read_text().split()] if notes.exists() else []
+
+    def wait_for(count: int) -> None:
+        deadline = time.monotonic() + 120
+        while len(computed()) < count:
+            assert time.monotonic() < deadline, "the study does not go on"
+            time.sleep(0.05)
+
+    def finished() -> dict[int, dict[str, Any]]:
+        stored = optuna.load_study(study_name="hwflow", storage=f"sqlite:///{out / 'study.db'}")
+        return {one.number: one.params for one in stored.trials if one.state.name == "COMPLETE"}
+
+    driver = subprocess.Popen(**started, start_new_session=True)
+    wait_for(2)
+    os.kill(computed()[-1], signal.SIGKILL)  # a worker: another one goes on
+    wait_for(5)
+    os.killpg(driver.pid, signal.SIGKILL)  # scheduler, driver and all workers
+    driver.wait()
+    before = finished()
+    assert 2 <= len(before) < 12
+    whole = subprocess.run(**started, capture_output=True, text=True, timeout=300)
+    assert "finished 12" in whole.stdout, whole.stderr
+    after = finished()
+    assert before.items() <= after.items()
+    assert len(after) == 12
