@@ -42,6 +42,12 @@ def estimate(
         int, typer.Option("--frames", min=2, help="Frames in a row that the interval is taken of.")
     ] = 8,
     clock: Annotated[float, typer.Option("--clock", min=1, help="Clock of the accelerator, MHz.")] = 200.0,
+    calibrate: Annotated[
+        bool,
+        typer.Option(
+            "--calibrate", help="Fit the resource model anew, with this network beside Yosys; hours."
+        ),
+    ] = False,
     trust: TrustFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
@@ -59,6 +65,11 @@ def estimate(
     wanted, controllers = _parts(part, parts, mcu), _mcus(part, mcu)
     run, graph = converted(source, trust=trust)
     design = build_design(graph)
+    if calibrate:
+        from hwflow.cost.resource_report import recalibrate
+
+        echo(f"report: {recalibrate(design, run / 'logs' / 'calibrate')}")
+        return
     cycles = predict_cycles(design, frames, log=run / "logs" / "timing.log")
     held = families(design, wanted)
     found, reason = microcontrollers(graph, controllers) if controllers else ([], "")

@@ -23,15 +23,18 @@ import numpy as np
 import yaml
 from scipy.optimize import nnls
 
-from hwflow.cost.resources import COEFFICIENTS, block_parameters, structure, weigh
+from hwflow.cost.resources import COEFFICIENTS, block_parameters, coefficients, structure, weigh
 from hwflow.cost.sweep import Point, points
+from hwflow.emit.design import Design
 from hwflow.ops.costkit import Contents, Parameters
 from hwflow.synth.batch import synthesize_batch
-from hwflow.synth.modules import module_job
+from hwflow.synth.modules import last_beat_counters, module_job
 from hwflow.tools.targets import TARGETS, Resources, Target
 
 #: Measured modules.
 SWEEP = "data/resource_sweep.csv"
+#: Measured modules of whole networks, which take no part in the fit.
+NETWORKS = "data/resource_networks.csv"
 #: Modules synthesized in one run of Yosys.
 _BATCH = 12
 #: Modules of more flip-flops take Yosys minutes each and are left out.
@@ -136,7 +139,21 @@ def write_samples(samples: Iterable[Sample]) -> str:
 @cache
 def committed() -> tuple[Sample, ...]:
     """The measured sweep that comes with hwflow."""
-    text = resources.files("hwflow.cost").joinpath(SWEEP).read_text()
+    return _read(SWEEP)
+
+
+@cache
+def networks() -> dict[str, tuple[Sample, ...]]:
+    """Measured modules of networks, every instance, by network."""
+    found: dict[str, tuple[Sample, ...]] = {}
+    for sample in _read(NETWORKS):
+        name = sample.point.partition("/")[0]
+        found[name] = (*found.get(name, ()), sample)
+    return found
+
+
+def _read(name: str) -> tuple[Sample, ...]:
+    text = resources.files("hwflow.cost").joinpath(name).read_text()
     csv.field_size_limit(1 << 24)
     return tuple(_sample(row) for row in csv.DictReader(io.StringIO(text)))
 
@@ -215,39 +232,42 @@ def errors(samples: Sequence[Sample], target: Target, weights: Mapping[str, floa
     )
 
 
-def measure(
-    names: Sequence[str], logs: Path, *, most: int | None = None, chosen: Iterable[Point] | None = None
-) -> list[Sample]:
-    """Synthesize the sweep.
+def measure(chosen: Sequence[Point], names: Sequence[str], logs: Path) -> list[Sample]:
+    """Synthesize modules.
 
     Parameters
     ----------
+    chosen : sequence of Point
+        The modules.
     names : sequence of str
         Families.
     logs : pathlib.Path
         Folder for Yosys' output.
-    most : int, optional
-        Only the first so many modules.
-    chosen : iterable of Point, optional
-        Other modules than those of the sweep.
     """
     logs.mkdir(parents=True, exist_ok=True)
-    some = [*_small(points() if chosen is None else chosen)][:most]
-    measured: list[dict[str, Resources]] = [{} for _ in some]
-    for start in range(0, len(some), _BATCH):
-        part = some[start : start + _BATCH]
-        jobs = [module_job(point.block, point.design) for point in part]
+    jobs = [module_job(point.block, point.design) for point in chosen]
+    distinct = {job.key(TARGETS[names[0]]): number for number, job in reversed([*enumerate(jobs)])}
+    order = sorted(distinct.values())
+    measured: dict[int, dict[str, Resources]] = {number: {} for number in order}
+    for start in range(0, len(order), _BATCH):
+        part = order[start : start + _BATCH]
         for name in names:
-            results = synthesize_batch(jobs, TARGETS[name], logs / f"{name}-{start}.log")
-            for found, result in zip(measured[start : start + _BATCH], results, strict=True):
-                found[name] = result.resources
-    return [sample_of(point, found) for point, found in zip(some, measured, strict=True)]
+            results = synthesize_batch(
+                [jobs[number] for number in part], TARGETS[name], logs / f"{name}-{start}.log"
+            )
+            for number, result in zip(part, results, strict=True):
+                measured[number][name] = result.resources
+    return [
+        sample_of(point, measured[distinct[job.key(TARGETS[names[0]])]])
+        for point, job in zip(chosen, jobs, strict=True)
+    ]
 
 
-def _small(some: Iterable[Point]) -> Iterator[Point]:
+def small(some: Iterable[Point]) -> Iterator[Point]:
+    """Those that Yosys synthesizes in seconds."""
     for point in some:
-        counted = structure(point.block.module, block_parameters(point.block, point.design), TARGETS["ecp5"])
-        if counted.ff <= _LARGEST:
+        parameters = block_parameters(point.block, point.design)
+        if structure(point.block.module, parameters, TARGETS["ecp5"]).ff <= _LARGEST:
             yield point
 
 
@@ -258,13 +278,21 @@ def sample_of(point: Point, measured: Mapping[str, Resources]) -> Sample:
     return Sample(point.name, module, block_parameters(point.block, point.design), measured)
 
 
+def network_points(name: str, design: Design) -> list[Point]:
+    """Every module instance of a network."""
+    blocks = [*design.blocks, *last_beat_counters(design)]
+    return [Point(f"{name}/{block.label.removeprefix('u_')}", block, design) for block in blocks]
+
+
 def write_coefficients(found: Mapping[str, Mapping[str, float]]) -> str:
     """The coefficients as a file."""
     return _HEAD + yaml.safe_dump({name: dict(one) for name, one in found.items()}, sort_keys=True)
 
 
-def calibrate(folder: Path, names: Sequence[str], logs: Path, most: int | None = None) -> list[Sample]:
-    """Synthesize the sweep and write it with the coefficients fitted to it.
+def calibrate(folder: Path, names: Sequence[str], logs: Path, design: Design) -> None:
+    """Synthesize the sweep and a network, and write them with the coefficients fitted to the sweep.
+
+    Modules of networks that the sweep holds stay in it as they are.
 
     Parameters
     ----------
@@ -274,10 +302,15 @@ def calibrate(folder: Path, names: Sequence[str], logs: Path, most: int | None =
         Families.
     logs : pathlib.Path
         Folder for Yosys' output.
-    most : int, optional
-        Only the first so many modules.
+    design : Design
+        A network to predict; it replaces measurements of one of the same name.
     """
-    samples = measure(names, logs, most=most)
+    kept = [sample for sample in committed() if not sample.point.startswith(("case/", "drawn/"))]
+    samples = [*measure([*small(points())], names, logs), *kept]
     (folder / SWEEP).write_text(write_samples(samples))
     (folder / COEFFICIENTS).write_text(write_coefficients(fit_all(samples)))
-    return samples
+    measured = measure(network_points(design.name, design), names, logs / "network")
+    others = [sample for name, some in networks().items() if name != design.name for sample in some]
+    (folder / NETWORKS).write_text(write_samples([*others, *measured]))
+    for read in (committed, networks, coefficients):
+        read.cache_clear()

@@ -149,23 +149,27 @@ class Structure:
         control anew; wider control is decoded once, at the price of a level.
         """
         extra = max(inputs - self.fabric.lut_inputs, 0)
-        widest = 1 if self.fabric.lut_inputs > 4 else 3
-        self.lut(feature, bits * (1 << extra if extra <= widest else 1))
+        if self.fabric.lut_inputs > 4:
+            own = 1.5 if extra == 1 else 1.0
+        else:
+            own = float(1 << extra) if extra <= 3 else 1.0
+        self.lut(feature, bits * own)
 
     def state(self, feature: str, bits: int, controls: int = 3) -> None:
         """Next value of a small counter under so many control signals."""
         if bits >= self.fabric.least_carry:
             self.add(feature, bits)
             if self.fabric.lut_inputs <= 4:  # where a LUT in front of the carry has no inputs left
-                self.choice(feature, bits, controls + 1)
+                self.choice(feature, bits, controls + 2)
         else:
             self.choice(feature, bits, controls + bits)
 
     def mux(self, feature: str, ways: int, bits: float) -> None:
         """A choice of one of ``ways`` words."""
         if ways > 1:
-            inputs = 4 if self.fabric.lut_inputs > 4 else 2
-            self.lut(feature, bits * ceil((ways - 1) / (inputs - 1)))
+            inputs = 4 if self.fabric.lut_inputs > 4 else 2  # words one LUT chooses from
+            first = ceil(ways / inputs)
+            self.lut(feature, bits * (first + max(first - self.fabric.free_mux, 0) / self.fabric.free_mux))
 
     def counter(self, feature: str, last: int, *, spare: bool = False) -> None:
         """A counter from 0 to ``last`` with its register and the comparison with its end.
@@ -175,7 +179,7 @@ class Structure:
         if last:
             bits = (last + spare).bit_length()
             self.register(bits)
-            self.state(feature, bits)
+            self.state(feature, bits, 0)
             self.logic(feature, bits)
 
     def memory(

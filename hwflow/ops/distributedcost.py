@@ -8,6 +8,9 @@ import re
 from hwflow.ops.costkit import Contents, Parameters, Structure, number
 from hwflow.ops.librarycost import cast, window_parallel
 
+#: Rounding comes with the addition of the bias.
+_CONSTANT = 64
+
 _DECLARED = re.compile(r"logic (?:signed )?\[(\d+):0\] (v\d+(?:_q\d+)?|sum\d+);")
 _SUM = re.compile(r"assign (v\d+) = (?:\d+'\()?\(?(.*?) [+-] (.*?);")
 _SHIFT = re.compile(r"<< (\d+)\)|>> (\d+)\)")
@@ -89,5 +92,5 @@ def distributed(s: Structure, p: Parameters) -> None:
     for width in _tuple(p, "Casts"):
         cast(
             s, width, 1, number(p, "InFrac"), number(p, "OutW"), number(p, "OutSigned", 1), number(p, "OutFrac"),
-            number(p, "Rounding"), number(p, "Overflow"), registered=bool(register),
+            number(p, "Rounding"), number(p, "Overflow"), registered=bool(register), free=_CONSTANT,
         )  # fmt: skip

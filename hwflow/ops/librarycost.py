@@ -7,7 +7,6 @@ from math import ceil, gcd
 
 from hwflow.ops.costkit import Parameters, Structure, contents, number
 
-
 _CODEBOOK, _MINIFLOAT = 5, 6  # weight codes
 
 
@@ -41,7 +40,7 @@ def fork(s: Structure, p: Parameters) -> None:
 def tlast(s: Structure, p: Parameters) -> None:
     """``hwf_tlast``."""
     beats = number(p, "Beats")
-    s.counter("tlast", beats - 1, spare=True)
+    s.counter("counter", beats - 1, spare=True)
 
 
 def dwc(s: Structure, p: Parameters) -> None:
@@ -55,7 +54,11 @@ def dwc(s: Structure, p: Parameters) -> None:
         s.lut("dwc.up", 3)
     if down > 1:
         s.register(middle * width + _clog2(down + 1))
-        s.choice("dwc.shift", (middle - lanes_out) * width, 4 + _clog2(down + 1))
+        # Data, load and shift; the counter is decoded bit by bit, or once where it is wide.
+        index = _clog2(down + 1)
+        s.choice(
+            "dwc.shift", (middle - lanes_out) * width, 4 + (index if index <= 3 else 2 if index < 8 else 0)
+        )
         s.state("dwc.down", _clog2(down + 1))
         s.lut("dwc.down", 3)
 
@@ -74,8 +77,13 @@ def cast(
     relu: int = 0,
     times: int = 1,
     registered: bool = True,
+    free: int = 0,
 ) -> int:
-    """``hwf_cast``; returns how many bits of its input matter."""
+    """``hwf_cast``; returns how many bits of its input matter.
+
+    ``free`` says how many bits a sum right before it rounds away on the side: one by its carry input, any number
+    where it adds a constant anyway.
+    """
     shift = in_frac - out_frac
     right, left = max(shift, 0), max(-shift, 0)
     rounds = right > 0 and rounding != 0
@@ -88,18 +96,29 @@ def cast(
     unsigned_top = max(out_w - value + 1, 0) if not signed else 0
     if registered:
         s.register(times * max(out_w - constant - unsigned_top, 0))
-    if rounds:
+    narrow = s.fabric.lut_inputs <= 4
+    if (rounds or clips) and in_w <= s.fabric.lut_inputs + (
+        2 if narrow else 1
+    ):  # each bit a function of the whole input
+        s.choice("cast.clip", times * out_w, in_w)
+        return in_w
+    if rounds and right > free:
         # To add a constant takes no LUTs where carry chains have inputs of their own.
-        if s.fabric.lut_inputs <= 4:
-            s.add("cast.round", min(kept, value - 1), times)
+        if narrow:
+            s.add("cast.round", min(kept, value) + 1, times)
         if rounding == 6:
             s.logic("cast.even", right, times)
         elif rounding != 2:
             s.add("cast.sign", right, times)
     if clips:
-        above = max(value - room, 0) + 1  # bits that tell whether the value fits
-        s.choice("cast.clip", times * (out_w - out_signed), above + 1)
-        s.logic("cast.detect", above, times)
+        # Bits that tell whether the value fits; a negative one clears the register of an unsigned result.
+        above = max(value - room, 0) + 1
+        inputs = above + (1 if out_signed else 0)
+        limit = s.fabric.lut_inputs + 2
+        s.choice(
+            "cast.clip", times * (out_w - out_signed), min(inputs, limit) if inputs <= limit + 1 else inputs
+        )
+        s.logic("cast.detect", above, times * (2 if inputs > s.fabric.lut_inputs + 3 else 1))
     elif relu and signed:
         s.lut("cast.relu", times * out_w)
     # Truncation looks at no bit below the result, rounding half up at one.
@@ -108,7 +127,9 @@ def cast(
     return max(top - below, 0)
 
 
-def cast_of(s: Structure, p: Parameters, in_w: int, signed: int, in_frac: int, *, times: int) -> int:
+def cast_of(
+    s: Structure, p: Parameters, in_w: int, signed: int, in_frac: int, *, times: int, free: int = 0
+) -> int:
     """The cast to the module's output grid ``Y``, in so many lanes."""
     return cast(
         s,
@@ -122,13 +143,14 @@ def cast_of(s: Structure, p: Parameters, in_w: int, signed: int, in_frac: int, *
         number(p, "Overflow"),
         relu=number(p, "Relu"),
         times=times,
+        free=free,
     )
 
 
 def table(s: Structure, p: Parameters, name: str, lanes: int) -> None:
     """``hwf_table``: each pair of lanes has a copy."""
     for first in range(0, lanes, 2):
-        s.rom("table", contents(p, name), reads=min(2, lanes - first))
+        s.rom("rom", contents(p, name), reads=min(2, lanes - first))
 
 
 def window(
@@ -237,7 +259,7 @@ def window_parallel(
     row_step, beats = in_w - (out_w - 1) * stride_w, chunks * replays
     ahead = row_step - beats if beats > stride_w and row_step > beats else 0
     s.register((2 * positions + ahead * kernel_h) * pixel + 5)
-    s.mux("parallel.ahead", ahead + 1, positions * pixel)
+    s.mux("pick", ahead + 1, positions * pixel)
     s.register(_clog2(chunks + 1) if chunks > 1 else 0)
     s.register((_clog2(replays + 1) if replays > 1 else 0) + (_clog2(overhang + 2) if overhang else 0))
     s.mux("parallel.bank", banks, kernel_h * pixel)
@@ -328,23 +350,25 @@ def mvu(
         s.add("mvu.threefold", x_w + 1, words)
         s.register(pe * simd * acc_w)
         terms = ceil(w_w / 2)
-        s.add("mvu.digits", x_w + 3, pe * simd * max(terms - 1, 0))
-        s.lut("mvu.select", pe * simd * (x_w + 2) * terms)
+        for t in range(1, terms):
+            s.add("mvu.digits", max(acc_w - 2 * t, 1), pe * simd)
+        # Behind the first digit a LUT of six inputs chooses and adds at once.
+        s.choice("mvu.select", pe * simd * (x_w + 2) * (terms if s.fabric.lut_inputs <= 4 else 1), 5)
     elif pack == 0:
         bits = min(x_w + (1 << (w_w - 1)) if code == 3 else x_w + 1, acc_w)
         s.register(pe * simd * bits)
         s.lut(f"mvu.code{code}", pe * simd * bits)
     else:
         number_of = s.multiply(
-            "mvu.product", x_w + 1 - x_signed, factor_w if group > 1 else w_w + 1 - w_signed, product,
+            "product", x_w + 1 - x_signed, factor_w if group > 1 else w_w + 1 - w_signed, product,
             times=groups * simd,
         )  # fmt: skip
         if not (packs and number_of):
             s.register(groups * simd * (product if group == 1 else group * number(p, "PackBits") + 1))
     if minifloat:
         s.register(pe * simd * (group_w + acc_w))
-        s.mux("mvu.scale", number(p, "ShiftMax") + 1, pe * simd * acc_w)
-        s.lut("mvu.scale", pe * simd * acc_w)
+        s.mux("pick", number(p, "ShiftMax") + 1, pe * simd * acc_w)
+        s.lut("pick", pe * simd * acc_w)
     # Sums.
     link_w = group * number(p, "PackBits") + 1 if group > 1 else acc_w
     if linked and not packs:
@@ -367,11 +391,11 @@ def mvu(
         if synapse_folds > 1:
             s.add("mvu.accumulate", acc_w, pe)
     s.register(pe * acc_w + lanes * acc_w)
-    s.mux("mvu.pick", slots, lanes * acc_w)
+    s.mux("pick", slots, lanes * acc_w)
     # Result.
     if biases > 1:
-        s.rom("mvu.bias", contents(p, "BiasFile"))
-    s.add("mvu.sum", sum_w, lanes)
+        s.rom("rom", contents(p, "BiasFile"))
+    s.add("sum", sum_w, lanes)
     s.register(lanes * cast_of(s, p, sum_w, 1, number(p, "SumFrac"), times=lanes))
     s.register(lanes * out_w)
     s.lut("mvu.held", lanes * out_w)
@@ -390,31 +414,31 @@ def reorder(s: Structure, p: Parameters) -> None:
         s.memory("reorder", words, lanes_in * width)
         if lanes_in > 1:
             s.register(position)
-            s.mux("reorder.pick", lanes_in, width)
+            s.mux("pick", lanes_in, width)
             s.add("reorder.position", position + 1, 2)
         s.add("reorder.address", count + 1, 3)
     s.register((2 if words > block else 1) * address + count + 1)
     used = count + (position if lanes_in > 1 else 0)
     s.register(used * (1 + sum(size > 1 for size in sizes[:3])))
     for size in sizes:
-        s.counter("reorder.loop", size - 1, spare=True)
+        s.counter("counter", size - 1, spare=True)
     s.add("reorder.place", place, 2)
     s.lut("reorder.place", 2 * place)
     s.add("reorder.address", count, 4)
-    s.lut("reorder.control", 6)
+    s.lut("control", 6)
 
 
 def skip(s: Structure, p: Parameters) -> None:
     """``hwf_skip``."""
-    s.counter("skip", number(p, "Beats", 1) - 1, spare=True)
+    s.counter("counter", number(p, "Beats", 1) - 1, spare=True)
     for size, step in (("InH", "StepH"), ("InW", "StepW")):
-        s.counter("skip", number(p, size, 1) - 1, spare=True)
-        s.counter("skip", number(p, step, 1) - 1, spare=True)
+        s.counter("counter", number(p, size, 1) - 1, spare=True)
+        s.counter("counter", number(p, step, 1) - 1, spare=True)
         period = number(p, size, 1).bit_length()
         s.register(period)
-        s.state("skip", period)
-        s.logic("skip", period)
-    s.lut("skip", 6)
+        s.state("counter", period)
+        s.logic("counter", period)
+    s.lut("counter", 6)
 
 
 #: Modules that stand between layers, and those of operations without a module of their own.

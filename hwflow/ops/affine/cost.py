@@ -14,17 +14,17 @@ def affine(s: Structure, p: Parameters) -> None:
     used = cast_of(s, p, sum_w, 1, number(p, "SumFrac"), times=lanes)
     s.register(4)
     s.lut("stage", 4)
-    s.counter("affine.address", words - 1)
+    s.counter("counter", words - 1)
     if words > 1:
         offsets = contents(p, "BiasFile")
-        s.rom("affine.rom", contents(p, "ScaleFile"))
-        s.rom("affine.rom", offsets)
+        s.rom("rom", contents(p, "ScaleFile"))
+        s.rom("rom", offsets)
         s.register(offsets.distinct(0, offsets.width))
     product = x_w + 1 - number(p, "XSigned", 1) + scale_w
-    packed = s.multiply("affine.product", product - scale_w, scale_w, product, times=lanes)
+    packed = s.multiply("product", product - scale_w, scale_w, product, times=lanes)
     if not (packed and s.fabric.packs_registers):
         s.register(lanes * (x_w + min(product, sum_w) + used))
-        s.add("affine.sum", used, lanes)
+        s.add("sum", used, lanes)
 
 
 MODULES = {"hwf_affine": affine}

@@ -20,9 +20,9 @@ def concat(s: Structure, p: Parameters) -> None:
         return
     lanes, beats = number(p, "ALanes", 1), (number(p, "ABeats", 1), number(p, "BBeats", 1))
     s.register(1 + max(beats).bit_length())
-    s.add("concat.turn", max(beats).bit_length())
-    s.lut("concat.turn", 4)
-    s.lut("concat.choice", lanes * min(max(a_w, b_w), number(p, "YW")))
+    s.add("control", max(beats).bit_length())
+    s.lut("control", 4)
+    s.lut("choice", lanes * min(max(a_w, b_w), number(p, "YW")))
     cast_of(s, p, max(a_w, b_w), 1, frac, times=lanes)
 
 

@@ -19,16 +19,16 @@ def lookup(s: Structure, p: Parameters) -> None:
     address = max((depth - 1).bit_length(), 1)
     s.register(1 + lanes * address)
     x_bits = x_w + 1 - signed
-    s.constant("lookup.index", x_bits, number(p, "Multiplier", 1), index_w, times=lanes)
-    s.add("lookup.index", index_w, lanes * (1 + signed))
-    s.lut("lookup.clip", lanes * address)
-    s.logic("lookup.clip", index_w - address, 2 * lanes)
+    s.constant("sum", x_bits, number(p, "Multiplier", 1), index_w, times=lanes)
+    s.add("sum", index_w, lanes * (1 + signed))
+    s.lut("cast.clip", lanes * address)
+    s.logic("cast.clip", index_w - address, 2 * lanes)
     if number(p, "Straight"):
         sum_w = number(p, "SumW")
         used = cast_of(s, p, sum_w, 1, number(p, "SumFrac"), times=lanes)
-        packed = s.constant("lookup.straight", x_bits, number(p, "Slope", 1), sum_w, times=lanes)
+        packed = s.constant("sum", x_bits, number(p, "Slope", 1), sum_w, times=lanes)
         s.register(lanes * (2 + (0 if packed and s.fabric.packs_registers else used)))
-        s.lut("lookup.choice", lanes * number(p, "YW"))
+        s.lut("choice", lanes * number(p, "YW"))
 
 
 MODULES = {"hwf_lookup": lookup}

@@ -20,16 +20,16 @@ def merge(s: Structure, p: Parameters) -> None:
     if function == _MULTIPLY:
         signed = number(p, "ASigned", 1) or number(p, "BSigned", 1)
         a, b = a_w + 1 - number(p, "ASigned", 1), b_w + 1 - number(p, "BSigned", 1)
-        s.multiply("merge.product", a, b, a_w + b_w, signed=bool(signed), times=lanes)
+        s.multiply("product", a, b, a_w + b_w, signed=bool(signed), times=lanes)
         width, frac = a_w + b_w, a_frac + b_frac
     else:
         width = max(a_w + frac - a_frac, b_w + frac - b_frac) + 1
         s.add("merge.sum", width - abs(a_frac - b_frac), lanes)
         if function >= _MAXIMUM:
             width -= 1
-            s.lut("merge.choice", lanes * width)
+            s.lut("choice", lanes * width)
         frac += function == _AVERAGE
-    cast_of(s, p, width, 1, frac, times=lanes)
+    cast_of(s, p, width, 1, frac, times=lanes, free=int(function < _MULTIPLY))
 
 
 MODULES = {"hwf_merge": merge}

@@ -12,12 +12,12 @@ def minifloat(s: Structure, p: Parameters) -> None:
     cut = x_w.bit_length()
     s.register(3 + lanes * (x_w + cut + 1 + x_w + 1 + 1 + 1 + y_w))
     s.lut("stage", 4)
-    s.add("minifloat.size", x_w, lanes)
+    s.add("sum", x_w, lanes)
     s.logic("minifloat.cut", x_w, lanes * cut)
-    s.add("minifloat.round", x_w, 2 * lanes)
-    s.mux("minifloat.shift", x_w, lanes * x_w)
-    s.add("minifloat.limit", y_w, 2 * lanes)
-    s.lut("minifloat.limit", lanes * y_w)
+    s.add("sum", x_w, 2 * lanes)
+    s.mux("pick", x_w, lanes * x_w)
+    s.add("sum", y_w, 2 * lanes)
+    s.lut("sum", lanes * y_w)
 
 
 MODULES = {"hwf_minifloat": minifloat}

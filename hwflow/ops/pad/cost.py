@@ -16,12 +16,12 @@ def pad(s: Structure, p: Parameters) -> None:
         end = first + number(p, size, 1) + max(number(p, after), 0)
         bits = end.bit_length() + 1
         s.register(bits - 1)
-        s.add("pad.place", bits)
-        s.logic("pad.place", bits, 4)
+        s.add("control", bits)
+        s.logic("control", bits, 4)
     s.register(beats.bit_length() if beats > 1 else 0)
-    s.add("pad.place", beats.bit_length())
+    s.add("control", beats.bit_length())
     s.register(width + 1)
-    s.lut("pad.control", 8)
+    s.lut("control", 8)
 
 
 MODULES = {"hwf_pad": pad}

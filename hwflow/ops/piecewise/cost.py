@@ -15,9 +15,9 @@ def piecewise(s: Structure, p: Parameters) -> None:
     s.lut("stage", 3)
     s.logic("piecewise.piece", x_w, 2 * lanes)
     for slope in slopes:
-        s.constant("piecewise.product", x_w + 1 - number(p, "XSigned", 1), slope, sum_w, times=lanes)
-    s.add("piecewise.sum", sum_w, lanes)
-    s.lut("piecewise.choice", lanes * sum_w)
+        s.constant("sum", x_w + 1 - number(p, "XSigned", 1), slope, sum_w, times=lanes)
+    s.add("sum", sum_w, lanes)
+    s.lut("choice", lanes * sum_w)
     cast_of(s, p, sum_w, 1, number(p, "SumFrac"), times=lanes)
 
 

@@ -35,17 +35,17 @@ def pool(s: Structure, p: Parameters) -> None:
     lane_w = acc_w + count_w
     if depth > 1:
         s.memory("pool", depth, pe * lane_w, registered=False)
-        s.counter("pool.word", depth - 1)
+        s.counter("counter", depth - 1)
     else:
         s.register(pe * lane_w)
-    s.counter("pool.term", terms - 1, spare=True)
+    s.counter("counter", terms - 1, spare=True)
     s.register(pe * lane_w + 2)
-    s.lut("pool.control", 6)
-    s.add("pool.reduce", acc_w, pe * simd)
+    s.lut("control", 6)
+    s.add("sum", acc_w, pe * simd)
     if average:
-        s.add("pool.count", count_w, pe * simd)
+        s.add("sum", count_w, pe * simd)
     else:
-        s.lut("pool.choice", pe * simd * x_w)
+        s.lut("choice", pe * simd * x_w)
     dwc(s, {"LaneW": lane_w, "InLanes": pe, "OutLanes": lanes})
     if not average:
         cast_of(s, p, x_w, number(p, "XSigned", 1), number(p, "QFrac"), times=lanes)
@@ -56,11 +56,11 @@ def pool(s: Structure, p: Parameters) -> None:
     scales = p.get("ScaleFile")
     if isinstance(scales, Contents) and scales.depth > 1:
         for _ in range(lanes):
-            s.rom("pool.rom", scales)
+            s.rom("rom", scales)
     s.register(lanes * (sum_w + sum_w + scale_w + 2))
-    s.add("pool.absolute", sum_w, lanes)
-    s.multiply("pool.product", sum_w, scale_w, sum_w + scale_w, signed=False, times=lanes)
-    s.add("pool.negate", quotient, lanes)
+    s.add("sum", sum_w, lanes)
+    s.multiply("product", sum_w, scale_w, sum_w + scale_w, signed=False, times=lanes)
+    s.add("sum", quotient, lanes)
     cast_of(s, p, quotient, 1, number(p, "QFrac"), times=lanes)
 
 

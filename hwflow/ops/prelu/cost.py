@@ -17,13 +17,13 @@ def prelu(s: Structure, p: Parameters) -> None:
     used = cast_of(s, p, product + 1, 1, number(p, "XFrac") + up, times=lanes)
     s.register(3)
     s.lut("stage", 4)
-    s.counter("prelu.address", words - 1)
+    s.counter("counter", words - 1)
     if words > 1:
-        s.rom("prelu.rom", contents(p, "SlopeFile"))
+        s.rom("rom", contents(p, "SlopeFile"))
     s.register(lanes * x_w + lanes * min(product, used))
     if signed:
-        s.multiply("prelu.product", x_w, slope_w, x_w + slope_w, times=lanes)
-        s.lut("prelu.choice", lanes * min(product, used))
+        s.multiply("product", x_w, slope_w, x_w + slope_w, times=lanes)
+        s.lut("choice", lanes * min(product, used))
 
 
 MODULES = {"hwf_prelu": prelu}

@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Resource model: structures counted by hand, memories and multipliers by rule, held-out errors, live synthesis."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hwflow.cost.calibration import RELATIVES, Sample, committed, errors, fit_all, networks, write_samples
+from hwflow.cost.resource_report import report, scatter
+from hwflow.cost.resources import (
+    coefficients,
+    instance_parameters,
+    module_resources,
+    node_resources,
+    predict_resources,
+    structure,
+)
+from hwflow.emit.design import build_design
+from hwflow.emit.rtl import library_path
+from hwflow.ops.base import Memory
+from hwflow.ops.casekit import case_graph
+from hwflow.ops.costkit import Contents
+from hwflow.ops.registry import op, ops
+from hwflow.synth.batch import synthesize_batch
+from hwflow.synth.modules import ModuleJob
+from hwflow.tools.fabric import fabric
+from hwflow.tools.targets import TARGETS, Resources
+
+XC7, ECP5 = TARGETS["xc7"], TARGETS["ecp5"]
+BYTE = {"XW": 12, "XSigned": 1, "XFrac": 8, "YW": 8, "YSigned": 1, "YFrac": 4, "Rounding": 0, "Overflow": 0}
+
+
+def test_registers_of_small_modules_by_hand() -> None:
+    """FIFO: word, two addresses, level, valid. Converter: word and counter. Activation: results and valid."""
+    fifo = structure("hwf_fifo", {"Width": 8, "Depth": 4}, XC7)
+    assert fifo.ff == 8 + 2 + 2 + 3 + 1
+    assert fifo.luts["memory.lut"] == 2 * 4  # two RAM32M of 6 bits
+    assert structure("hwf_dwc", {"LaneW": 8, "InLanes": 1, "OutLanes": 6}, XC7).ff == 48 + 3
+    assert structure("hwf_fork", {"Width": 8, "Outputs": 3}, ECP5).ff == 3
+    plain = structure("hwf_activation", {"Lanes": 3, **BYTE}, XC7)
+    assert plain.ff == 3 * 8 + 1
+    assert not plain.luts.keys() & {"cast.clip", "cast.round"}
+    clipped = structure("hwf_activation", {"Lanes": 3, **BYTE, "YW": 6, "Overflow": 1}, XC7)
+    assert clipped.luts["cast.clip"] == 3 * 5  # the sign is as it was
+
+
+@pytest.mark.parametrize(
+    ("family", "depth", "width", "written", "block", "expected"),
+    [
+        ("xc7", 2048, 9, True, False, (1, 0)),  # one RAMB18
+        ("xc7", 512, 72, True, False, (2, 0)),  # as wide as it gets
+        ("xc7", 64, 3, True, False, (0, 4)),  # RAM64M
+        ("xc7", 4, 1, True, False, (0, 0)),  # registers are cheaper
+        ("xc7", 100, 8, False, False, (0, 0)),  # constants in logic
+        ("xc7", 100, 8, False, True, (1, 0)),
+        ("ecp5", 16, 8, True, False, (0, 12)),  # two of 16 x 4
+        ("ecp5", 1024, 18, True, False, (1, 0)),
+        ("nexus", 512, 36, True, False, (1, 0)),
+        ("ice40", 256, 16, True, False, (1, 0)),
+    ],
+)
+def test_memories_by_rule(
+    family: str, depth: int, width: int, written: bool, block: bool, expected: tuple[int, int]
+) -> None:
+    placed = fabric(family).place(depth, width, written=written, block=block)
+    assert (placed.blocks, placed.luts) == expected
+
+
+def test_multipliers_by_rule() -> None:
+    xc7 = fabric("xc7")
+    assert [xc7.blocks(*sizes) for sizes in ((8, 8, 16), (25, 18, 43), (26, 18, 44), (8, 1, 9), (4, 4, 8))] == [
+        1, 1, 2, 0, 0,
+    ]  # fmt: skip
+    assert xc7.blocks(25, 17, 42, signed=False) == 2  # 26 bits with a sign
+    assert fabric("ecp5").blocks(21, 8, 29) == 2
+
+
+def test_contents_know_constant_and_equal_bits() -> None:
+    """Equal whether read from the memory itself or from its file."""
+    memory = Memory(np.array([[5, 0], [4, 0], [1, -1], [5, 0]]), 3)
+    found = Contents.of_memory(memory)
+    assert found.columns.tolist() == [1, 0, 2, 3, 3, 3]
+    words = [int(low & 7) | int(high & 7) << 3 for low, high in memory.words]
+    assert Contents.of_words(words, 6).columns.tolist() == found.columns.tolist()
+    assert found.distinct(0, 3) == 2
+    assert found.distinct(3, 3) == 1
+
+
+def test_every_module_of_every_case_has_a_structure() -> None:
+    """By the design and by the node alone, which is the same but for an output register."""
+    for spec in ops().values():
+        for case in spec.cases()[::7]:
+            design = build_design(case_graph(case))
+            result = predict_resources(design, XC7)
+            assert result.total.ff > 0
+            instance = op(case.node.op).instance
+            assert callable(instance)
+            node = design.graph.node(case.node.name)
+            sources = [design.graph.node(name) for name in node.inputs]
+            ranges = [spec.interval(one, []) if one.op == spec.name == "input" else None for one in sources]
+            if None in ranges:
+                ranges = [op("input").interval(one, []) for one in sources]
+            folding, pixels = design.plan.folding[node.name], design.plan.pixels.get(node.name, 0)
+            alone = node_resources(node, sources, ranges, folding, pixels, XC7)
+            assert alone.lut <= result.total.lut
+
+
+def _held(family: str) -> list[Sample]:
+    return [sample for sample in committed() if sample.held_out and family in sample.measured]
+
+
+@pytest.mark.parametrize(("family", "ninety"), [("xc7", 0.35), ("ecp5", 0.20)])
+def test_held_out_modules_are_predicted(family: str, ninety: float) -> None:
+    """Medians and 90th percentiles; those of xc7's LUTs rest on few modules of some kinds."""
+    found = errors(_held(family), TARGETS[family])
+    assert found.count >= 20
+    assert found.lut[0] <= 0.08
+    assert found.lut[1] <= ninety
+    assert found.ff[0] == 0
+    assert found.ff[1] <= 0.05
+    assert found.dsp >= 0.95
+    assert found.bram >= 0.95
+
+
+@pytest.mark.parametrize("family", ["xc7", "ecp5"])
+def test_most_registers_are_counted_exactly(family: str) -> None:
+    some = [sample for sample in committed() if family in sample.measured]
+    target = TARGETS[family]
+    exact = [structure(one.module, one.parameters, target).ff == one.measured[family].ff for one in some]
+    assert sum(exact) >= 0.75 * len(exact)
+    simple = [
+        on for on, one in zip(exact, some, strict=True) if one.module in ("hwf_fifo", "hwf_dwc", "hwf_fork")
+    ]
+    assert all(simple)
+
+
+def test_coefficients_are_those_of_the_sweep() -> None:
+    """And written modules are read back as they were."""
+    samples = committed()
+    assert write_samples(samples) == write_samples([*samples])
+    fitted = fit_all(samples)
+    for family in TARGETS:
+        assert fitted[family] == pytest.approx(dict(coefficients(family)), abs=1e-3)
+    assert fitted["xcup"] == pytest.approx(fitted[RELATIVES["xcup"]], abs=1e-3)
+
+
+def test_whole_networks_stay_within_a_tenth() -> None:
+    """Those of which every module has been synthesized."""
+    found = 0
+    for samples in networks().values():
+        for family in ("xc7", "ecp5"):
+            if all(family in sample.measured for sample in samples):
+                found += 1
+                target = TARGETS[family]
+                empty = target.resources({})
+                ours = sum((module_resources(one.module, one.parameters, target) for one in samples), empty)
+                theirs: Resources = sum((one.measured[family] for one in samples), empty)
+                assert abs(ours.lut - theirs.lut) <= 0.1 * theirs.lut
+                assert abs(ours.ff - theirs.ff) <= 0.1 * theirs.ff
+                assert (ours.dsp, ours.bram) == (theirs.dsp, theirs.bram)
+    assert found
+
+
+def test_report_names_families_and_networks() -> None:
+    text = report()
+    assert "| xc7 |" in text
+    assert "mobilefacenet-tiny | ecp5 | 59 of 59" in text
+    assert scatter().count("<circle") > 40
+
+
+def test_two_modules_by_yosys(tmp_path: Path) -> None:
+    """In one run, which keeps them apart: registers, multipliers and memories as counted."""
+    pytest.importorskip("pyosys")
+    points = [
+        ("hwf_fifo", {"Width": 10, "Depth": 24}),
+        ("hwf_activation", {"Lanes": 2, **BYTE, "Rounding": 6, "Overflow": 1}),
+    ]
+    sources = {name: library_path(name).read_text() for name in ("hwf_fifo", "hwf_activation", "hwf_cast")}
+    jobs = [ModuleJob(module, parameters, {}, sources) for module, parameters in points]
+    results = synthesize_batch(jobs, ECP5, tmp_path / "log")
+    for (module, parameters), result in zip(points, results, strict=True):
+        counted = structure(module, parameters, ECP5)
+        assert (counted.ff, counted.dsp, counted.cells) == (
+            result.resources.ff, result.resources.dsp, result.resources.bram,
+        )  # fmt: skip
+        assert module_resources(module, parameters, ECP5).lut == pytest.approx(result.resources.lut, rel=0.3)
+
+
+def test_instances_are_described_without_a_design() -> None:
+    case = ops()["dense"].cases()[0]
+    design = build_design(case_graph(case))
+    node = design.graph.node(case.node.name)
+    source = design.graph.node(node.inputs[0])
+    ranges = [op("input").interval(source, [])]
+    instance = op("dense").instance(node, [source], ranges, design.plan.folding[node.name], 0)
+    assert instance is not None
+    described = instance_parameters(instance)
+    assert isinstance(described["WeightFile"], Contents)
