@@ -118,7 +118,15 @@ def test_pow2_stores_a_sign_an_exponent_or_zero() -> None:
 
 @pytest.mark.parametrize(
     ("values", "integer"),
-    [([0.99], 1), ([1.0], 2), ([-1.0], 1), ([-1.01], 2), ([0.2, -0.24], -1), ([0.0], -30)],
+    [
+        ([0.99], 1),
+        ([1.0], 2),
+        ([-1.0], 1),
+        ([-1.01], 2),
+        ([0.2, -0.24], -1),
+        ([0.0, 0.0], 1),
+        ([-1e-30], -30),
+    ],
 )
 def test_dynamic_range_places_the_binary_point(values: list[float], integer: int) -> None:
     assert str(parse("fixed<8>").fit(values)) == f"fixed<8,{integer}>"

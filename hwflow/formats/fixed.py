@@ -68,7 +68,9 @@ class Fixed(Format):
             raise UserError(f"{where}: there are values below zero, which {self} has not", "use fixed")
         # The smallest power of two that the largest magnitude does not exceed; 2^k itself only fits below zero.
         high, low = max(float(array.max()), 0.0), max(-float(array.min()), 0.0)
-        needed = max(_above(high), int(np.ceil(np.log2(low))) if low > 0 else _LOWEST) + self.signed
+        needed = max(_above(high), int(np.ceil(np.log2(low))) if low > 0 else _LOWEST, _LOWEST) + self.signed
+        if not array.any():
+            needed = int(self.signed)  # a point far to the left would only widen sums
         candidates = [
             replace(self, integer=needed - back) for back in range(_TRIED if self.rule == "mse" else 1)
         ]
@@ -92,7 +94,7 @@ class Fixed(Format):
         return self.width
 
 
-_LOWEST = -31  # integer bits where all values are zero, or nearly so
+_LOWEST = -31  # integer bits, less the sign, of values near zero
 
 
 def _above(magnitude: float) -> int:
