@@ -13,6 +13,7 @@ from hwflow.cost.cycles import predict_cycles
 from hwflow.emit.design import build_design
 from hwflow.emit.rtl import write_rtl
 from hwflow.ops.casekit import random_codes
+from hwflow.tools.verilator import QUICK
 from hwflow.verify.golden import run_golden
 from hwflow.verify.rtlsim import RtlSimulator
 from rtl_tests.networks import random_network
@@ -34,7 +35,7 @@ def test_random_network(number: int, tmp_path: Path, request: pytest.FixtureRequ
     codes = random_codes(np.random.default_rng(number), (FRAMES, *source.shape), source.type)
     golden = run_golden(graph, {name: codes}, keep=[node.name for node in graph])
     simulator = RtlSimulator(tmp_path / "rtl", tmp_path / "sim.log")
-    simulator.build()
+    simulator.build(flags=QUICK)
 
     for tensor, traced in simulator.trace(codes).items():
         assert np.array_equal(traced, golden[tensor]), (

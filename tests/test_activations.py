@@ -18,6 +18,7 @@ from hwflow.numerics.codes import from_codes
 from hwflow.numerics.fixed import Cast, Codes
 from hwflow.ops.piecewise.functions import quantizer_pieces
 from hwflow.tools.verilator import QUICK
+from hwflow.verify.csim import QUICK as QUICK_CPP
 from hwflow.verify.csim import Csim
 from hwflow.verify.golden import run_golden
 from hwflow.verify.rtlsim import RtlSimulator
@@ -170,7 +171,7 @@ def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
     folder, model = tmp_path_factory.mktemp("activations"), network()
     graph = lower(converted(model, "Hwflow", request.param, folder / "rtl"), "net")
-    csim = Csim(write_project(converted(model, "Vitis", request.param, folder / "hls")))
+    csim = Csim(write_project(converted(model, "Vitis", request.param, folder / "hls")), flags=QUICK_CPP)
     low, high = INPUT.type.range()
     every = np.arange(low, high + 1)
     rng = np.random.default_rng(1)

@@ -144,12 +144,12 @@ def test_cpp_equals_qkeras(
     model: Any, exact: dict[str, NDArray[np.float64]], io_type: Any, tmp_path: Path
 ) -> None:
     from hwflow.frontends.keras_hls4ml import write_project
-    from hwflow.verify.csim import Csim
+    from hwflow.verify.csim import QUICK, Csim
 
     project = write_project(
         convert(model, "Vitis", tmp_path / "hls", io_type), stimuli(), list(exact.values())
     )
-    csim = Csim(project)
+    csim = Csim(project, flags=QUICK)
     outputs = csim.outputs(stimuli())
     for codes, type_, (name, values) in zip(outputs, csim.output_types, exact.items(), strict=True):
         assert np.array_equal(from_codes(codes, type_), values), name
