@@ -214,9 +214,9 @@ module hwf_window_parallel #(
   logic                   complete, move, hold_free;
 
   assign beyond   = shifted_q - target_q;
-  assign complete = known_q & ~beyond[CntW-1];
+  assign complete = known_q & ((Ahead == 0) ? shifted_q == target_q : ~beyond[CntW-1]);
   assign move     = complete & hold_free;
-  assign gather   = ~complete | hold_free | (beyond != CntW'(Ahead));
+  assign gather   = ~complete | hold_free | ((Ahead != 0) & (beyond != CntW'(Ahead)));
 
   always_ff @(posedge clk_i) begin
     if (shift) begin
