@@ -81,6 +81,7 @@ reports: setup
 	done
 	$(BIN)/python -m hwflow.report.summary reports
 	$(BIN)/python -m hwflow.cost.mcu_report reports
+	$(BIN)/python -m benchmarks.tune runs/mobilefacenet-w8a8 reports $(JOBS)
 
 clean:
 	rm -rf runs build sim_build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

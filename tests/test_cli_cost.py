@@ -15,8 +15,9 @@ from hwflow.cli.run import execute
 from hwflow.config.load import load_config
 from hwflow.config.schema import DesignConfig
 from hwflow.cost.estimate import METRICS
+from hwflow.cost.parts import load_parts
 from hwflow.emit.design import Design
-from hwflow.errors import BudgetError
+from hwflow.errors import BudgetError, ConfigError
 from hwflow.flow.context import Context
 from hwflow.flow.cost import SYNTHESIS
 from hwflow.flow.runner import check_budget
@@ -146,6 +147,21 @@ def test_estimate_of_one_target_says_whether_it_fits(run: Path, tmp_path: Path) 
     assert "too large for ice40up5k" in small.stderr and "DSP of 8" in small.stderr
     alone = json.loads(CliRunner().invoke(app, ["estimate", str(run), "--mcu", "rp2040", "--json"]).stdout)
     assert alone["mcu"].keys() == {"RP2040"} and not alone["fpga"]["targets"]
+
+
+def test_a_wrong_file_of_parts_is_told_entry_by_entry(tmp_path: Path) -> None:
+    path = tmp_path / "parts.yaml"
+    path.write_text("- {part: a, target: ecp5, luts: 5, source: x}\n- {part: B, target: ecp5}\n")
+    with pytest.raises(ConfigError) as caught:
+        load_parts(path)
+    assert [line.strip() for line in caught.value.message.splitlines()[1:]] == [
+        "- entry 1, luts: unknown key; did you mean 'lut'?",
+        "- entry 2, part: String should match pattern '^[a-z0-9-]+$'",
+        "- entry 2, source: Field required",
+    ]
+    path.write_text("- {part: a, target: ecp6, source: x}\n")
+    with pytest.raises(ConfigError, match="unknown target 'ecp6'"):
+        load_parts(path)
 
 
 def test_tune_writes_a_design_that_converts_to_what_was_promised(

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
 
 from hwflow.errors import ConfigError, did_you_mean
 from hwflow.tools.targets import TARGETS, Resources, Target
@@ -130,8 +131,11 @@ def load_parts(path: Path) -> Mapping[str, Part]:
         entries = TypeAdapter(list[Part]).validate_python(yaml.safe_load(path.read_text()))
     except OSError as error:
         raise ConfigError(f"the parts file {path} cannot be read: {error.strerror}", remedy) from error
-    except (yaml.YAMLError, ValidationError) as error:
-        raise ConfigError(f"the parts file {path} is wrong: {error}", remedy) from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"the parts file {path} is no YAML: {error}", remedy) from error
+    except ValidationError as error:
+        findings = "".join(f"\n  - {_finding(entry)}" for entry in error.errors(include_url=False))
+        raise ConfigError(f"the parts file {path} is wrong:{findings}", remedy) from error
     for entry in entries:
         if entry.target not in TARGETS:
             raise ConfigError(
@@ -139,6 +143,16 @@ def load_parts(path: Path) -> Mapping[str, Part]:
                 did_you_mean(entry.target, TARGETS),
             )
     return {entry.part: entry for entry in entries}
+
+
+def _finding(entry: ErrorDetails) -> str:
+    """What is wrong at one place of a parts file."""
+    number, *keys = entry["loc"] or ("",)
+    where = f"entry {number + 1}" if isinstance(number, int) else "the file"
+    where += f", {keys[0]}" if keys else ""
+    if entry["type"] == "extra_forbidden":
+        return f"{where}: unknown key; {did_you_mean(str(keys[0]), Part.model_fields)}"
+    return f"{where}: {entry['msg']}"
 
 
 def find_part(code: str, more: Mapping[str, Part] | None = None) -> Part:

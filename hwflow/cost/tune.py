@@ -33,9 +33,9 @@ from hwflow.ops.registry import op
 from hwflow.ops.weightcode import STYLES
 from hwflow.tools.targets import TARGETS, Resources
 
-#: Options of a layer that are weighed: its largest reuse factors of an interval. Smaller ones hold several times the
-#: multipliers and save nothing.
-_FACTORS = 3
+#: Reuse factors of a layer that are weighed, the largest within an interval: few at first, as smaller ones hold several
+#: times the multipliers; more where nothing else keeps the limits, as they need fewer memory blocks.
+_FACTORS = (3, 8)
 #: Weight of the tightest resource beside the sum of all: what is scarce on the part costs more.
 _TIGHTEST = 1.0
 #: The sum, where the tightest resource alone counts: it decides among equals.
@@ -212,11 +212,21 @@ class Tuner:
             self._known[key] = Option(factor, style, cycles, multipliers, self.own(node))
         return self._known[key]
 
-    def options(self, name: str, interval: int) -> list[Option]:
-        """Ways to build a layer within an interval; without those that another one is no worse than."""
+    def options(self, name: str, interval: int, factors: int = _FACTORS[0]) -> list[Option]:
+        """Ways to build a layer within an interval; without those that another one is no worse than.
+
+        Parameters
+        ----------
+        name : str
+            The layer.
+        interval : int
+            Most cycles a frame.
+        factors : int
+            Reuse factors that are weighed, the largest ones.
+        """
         within = sorted(pair[::-1] for pair in self.factors[name] if pair[1] <= interval)
         found: list[Option] = []
-        for cycles, factor in reversed(within[-_FACTORS:]):
+        for cycles, factor in reversed(within[-factors:]):
             for style in STYLES:
                 option = self._option(name, factor, cycles, style)
                 if not any(self._no_worse(other, option) for other in found):
@@ -247,10 +257,16 @@ class Tuner:
 
         With ``soft`` those that come nearest to the limits.
         """
+        tries = _FACTORS[-1:] if soft else _FACTORS
+        found = (self._program(interval, factors, soft=soft) for factors in tries)
+        return next((one for one in found if one is not None), None)
+
+    def _program(self, interval: int, factors: int, *, soft: bool) -> tuple[dict[str, Option], float] | None:
+        """The integer program over so many reuse factors of each layer."""
         from scipy.optimize import Bounds, LinearConstraint, milp
         from scipy.sparse import csr_matrix
 
-        layers = [(name, self.options(name, interval)) for name in self.factors]
+        layers = [(name, self.options(name, interval, factors)) for name in self.factors]
         flat = [option for _, options in layers for option in options]
         use = {name: np.array([amount(o.resources, name) for o in flat], float) for name in self._names}
         scale = self.budget.limits if soft else self.budget.scale
