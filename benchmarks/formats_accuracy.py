@@ -23,7 +23,7 @@ from hwflow.search import Evaluator
 
 _log = logging.getLogger(__name__)
 
-MODEL = "mobilefacenet"
+MODEL, EXACT = "mobilefacenet", "reports/mobilefacenet-w8a8.json"
 REPAIR: dict[str, Any] = {"Rounding": "adaptive", "BiasCorrection": True}
 PLAIN: dict[str, Any] = {"Equalize": False}
 SCALES = {
@@ -88,8 +88,11 @@ def measure(evaluator: Evaluator, settings: dict[str, Any]) -> dict[str, Any]:
     return asdict(evaluator.score(config)) | {"weight_bits": evaluator.weight_bits(config)}
 
 
-def report(results: Mapping[str, Row]) -> str:
-    """The tables as Markdown; rows without a measurement say so."""
+def report(results: Mapping[str, Row], exact: Mapping[str, Any]) -> str:
+    """The tables as Markdown; rows without a measurement say so.
+
+    ``exact`` holds the metrics of the design with 8-bit weights and activations, computed on integers.
+    """
     base = results["float"]
     lines = [
         "# MobileFaceNet quantized after training",
@@ -102,6 +105,9 @@ def report(results: Mapping[str, Row]) -> str:
         "(`hwflow/prepare/simulate.py`).",
         "",
         f"Float network: {100 * base['accuracy']:.2f} %.",
+        "",
+        "8 bits, a power of two a layer, equalised, is `hls_configs/mobilefacenet-w8a8.yaml`. Its exact integers give",
+        f"{100 * exact['faces.accuracy']:.2f} % and a mean cosine of {exact['embedding.cosine_to_float.mean']:.4f}.",
     ]
     for title, rows in sections().items():
         lines += [
@@ -125,8 +131,10 @@ def report(results: Mapping[str, Row]) -> str:
 
 
 def key(settings: Mapping[str, Any]) -> str:
-    """Name of a row in the file: all settings of the preparation."""
-    return json.dumps(PrepareConfig(**settings).model_dump(mode="json"), sort_keys=True)
+    """Name of a row in the file: the settings of the preparation that are not the usual ones."""
+    return json.dumps(
+        PrepareConfig(**settings).model_dump(mode="json", exclude_defaults=True), sort_keys=True
+    )
 
 
 def main() -> None:
@@ -144,7 +152,9 @@ def main() -> None:
                 results[key(settings)] = measure(evaluator, settings)
                 _log.info("%s: %s: %s", title, name, results[key(settings)])
                 path.write_text(json.dumps(results, indent=1) + "\n")
-    (folder / "post-training.md").write_text(report(results))
+    metrics = json.loads(Path(EXACT).read_text())
+    exact = {metric["name"]: metric["value"] for metric in metrics}
+    (folder / "post-training.md").write_text(report(results, exact))
 
 
 if __name__ == "__main__":
