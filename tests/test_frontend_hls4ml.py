@@ -249,6 +249,20 @@ def test_named_types_are_taken(net: tf.keras.Model, tmp_path: Path) -> None:
     assert types["act"] == "fixed<6,4,TRN,WRAP>"
 
 
+def test_a_generated_configuration_may_name_the_codes_of_a_quantizer(tmp_path: Path) -> None:
+    from hls4ml.utils import config_from_keras_model
+    from qkeras import QDense, binary, quantized_po2
+    from tensorflow.keras import Input, Model
+
+    x = inputs = Input((4,), name="in")
+    for name, quantizer in {"signs": binary(alpha=1), "shifts": quantized_po2(4, max_value=2)}.items():
+        x = QDense(3, name=name, **kernels() | {"kernel_quantizer": quantizer})(x)
+    model = Model(inputs, x)
+    config = config_from_keras_model(model, granularity="name")
+    assert config["LayerName"]["signs"]["Precision"]["weight"] == "uint<1>"
+    assert result_types(converted(model, tmp_path, config)).keys() >= {"signs", "shifts"}
+
+
 def test_hls4mls_own_configuration_and_entry_point_give_the_same_types(
     net: tf.keras.Model, tmp_path: Path
 ) -> None:
