@@ -18,6 +18,8 @@ from hwflow.ir.serialize import graph_hash
 from hwflow.numerics.codes import from_codes
 from hwflow.numerics.fixed import Cast, Codes
 from hwflow.ops.pool import reciprocals
+from hwflow.tools.verilator import QUICK
+from hwflow.verify.csim import QUICK as QUICK_CPP
 from hwflow.verify.csim import Csim
 from hwflow.verify.golden import run_golden
 from hwflow.verify.rtlsim import RtlSimulator
@@ -187,7 +189,9 @@ def test_every_layer_in_cpp_and_rtl(name: str, tmp_path: Path) -> None:
     frames = from_codes(codes, INPUT.type)
 
     for io_type in ("io_stream", "io_parallel"):
-        csim = Csim(write_project(convert(model, "Vitis", io_type, tmp_path / io_type, layers)))
+        csim = Csim(
+            write_project(convert(model, "Vitis", io_type, tmp_path / io_type, layers)), flags=QUICK_CPP
+        )
         traced = csim.trace(frames)
         assert {node.op for node in graph if node.name not in traced} <= {"input", "reshape", "pad"}
         for layer in golden.keys() & traced.keys():
@@ -202,7 +206,7 @@ def test_every_layer_in_cpp_and_rtl(name: str, tmp_path: Path) -> None:
     design = build_design(graph)
     write_rtl(design, tmp_path / "rtl")
     simulator = RtlSimulator(tmp_path / "rtl", tmp_path / "sim.log")
-    simulator.build()
+    simulator.build(flags=QUICK)
     for layer, values in simulator.trace(codes).items():
         assert np.array_equal(values, golden[layer]), f"{layer} in RTL"
     for idle, stall in ((0, 0), (800, 0), (0, 800), (500, 500)):
