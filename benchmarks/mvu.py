@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Cells and clock frequency of the matrix-vector unit, the sliding window, and a whole small network.
 
-Run as ``python -m benchmarks.mvu [FOLDER [ROW]]``: writes ``reports/mvu.json`` and ``.md``. Work files go to FOLDER;
-what was measured there with the same code is not measured again. ROW, a part of a row's name, measures that alone and
-leaves the reports. Takes some minutes. LUT is the sum of LUT1..LUT6 and of LUTs used as memory or shift register
+Run as ``python -m benchmarks.mvu [FOLDER [ROW]]``: writes ``reports/mvu.json`` and ``.md`` anew after each row. Work
+files go to FOLDER; what was measured there with the same code is not measured again. ROW, a part of a row's name,
+measures that alone. Takes some minutes. LUT is the sum of LUT1..LUT6 and of LUTs used as memory or shift register
 (RAM*, SRL*), FF that of FD*.
 """
 
@@ -227,13 +227,16 @@ def markdown(rows: Sequence[Row]) -> str:
         clock = " / ".join(f"{mhz:g}" for mhz in each.fmax_mhz) or "–"
         lines.append(f"| {each.name} | {each.lut:,} | {each.ff:,} | {each.dsp} | {each.bram18} | {clock} |")
     lines.append(f"| finn-rtllib, {PEER_UNIT} | {PEER['lut']:,} | {PEER['ff']:,} | {PEER['dsp']} | – | – |")
+    missing = sorted(measurements().keys() - {each.name for each in rows})
+    lines += ["", f"Not measured: {'; '.join(missing)}."] if missing else []
     return "\n".join([*lines, ""])
 
 
 def main(folder: Path, only: str = "") -> None:
-    """Measure, and write the report of all rows."""
+    """Measure, and write the report anew after each row."""
     code = "".join(code_hash(part)[:8] for part in ("emit", "numerics", "ops", "rtllib"))
     state = folder / "rows.jsonl"
+    write_report(measured_before(state, code))
     for name, measure in measurements().items():
         if only in name and name not in measured_before(state, code):
             place = folder / re.sub(r"\W+", "-", name)
@@ -242,12 +245,15 @@ def main(folder: Path, only: str = "") -> None:
             _log.info("%s", found)
             with state.open("a") as stream:
                 stream.write(json.dumps({"code": code, "row": asdict(found)}) + "\n")
-    if not only:
-        known = measured_before(state, code)
-        rows = [known[name] for name in measurements()]
-        reports = Path("reports")
-        (reports / "mvu.json").write_text(json.dumps([asdict(each) for each in rows], indent=1) + "\n")
-        (reports / "mvu.md").write_text(markdown(rows))
+            write_report(measured_before(state, code))
+
+
+def write_report(known: Mapping[str, Row]) -> None:
+    """Write what is measured."""
+    rows = [known[name] for name in measurements() if name in known]
+    reports = Path("reports")
+    (reports / "mvu.json").write_text(json.dumps([asdict(each) for each in rows], indent=1) + "\n")
+    (reports / "mvu.md").write_text(markdown(rows))
 
 
 if __name__ == "__main__":
