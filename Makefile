@@ -55,11 +55,13 @@ lint: setup
 test: lint
 	$(BIN)/pytest -n $(JOBS) --dist loadgroup
 
-# The demo from scratch, with every figure of the run.
+# The demo from scratch, with every figure of the run; cells and clock of modules; networks beside their peers.
 bench: setup
 	$(BIN)/hwflow run $(DEMO) --fresh --out runs/bench
+	$(BIN)/python -m benchmarks.bit_search
 	[ -x runs/peers/bin/python ] || $(BIN)/python -m venv runs/peers # apart: one of their packages is named `tests`
 	runs/peers/bin/python -m pip install -q -c constraints.txt 'da4ml==0.5.2' 'nngen==1.3.4'
+	$(BIN)/python -m benchmarks.mvu runs/mvu
 	$(BIN)/python -m benchmarks.peers reports runs/peers/bin/python
 
 # Random networks on every rung, and hls4ml's way of testing; FUZZ and SEED choose how many networks and which.
@@ -80,6 +82,8 @@ reports: setup
 	  cp "runs/$$name/metrics.json" "reports/$$name.json"; \
 	done
 	$(BIN)/python -m hwflow.report.summary reports
+	$(BIN)/python -m benchmarks.formats reports
+	$(BIN)/python -m benchmarks.formats_accuracy reports
 	$(BIN)/python -m hwflow.cost.mcu_report reports
 	$(BIN)/python -m benchmarks.tune runs/mobilefacenet-w8a8 reports $(JOBS)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A part of the suite in hls4ml's way of testing; ``make bench`` runs all of it."""
+"""A part of the suite in hls4ml's way of testing; ``make suite`` runs all of it."""
 
 from __future__ import annotations
 
