@@ -172,8 +172,8 @@ def _does_nothing(node: Layer) -> bool:
     """Whether hls4ml removes a layer: a linear function of the same type, or another shape of the same array."""
     if node.class_name == "Activation":
         kinds = node.get_input_variable().type.precision, node.get_output_variable().type.precision
-        return node.get_attr("activation") == "linear" and kinds[0] == kinds[1]
-    return node.class_name == "Reshape" and node.model.config.get_config_value("IOType") == "io_parallel"
+        return bool(node.get_attr("activation") == "linear" and kinds[0] == kinds[1])
+    return bool(node.class_name == "Reshape" and node.model.config.get_config_value("IOType") == "io_parallel")
 
 
 def layer_info(name: str, layer_class: type[Layer], attributes: Mapping[str, Any]) -> LayerInfo:
