@@ -8,6 +8,7 @@ from math import log10
 from pathlib import Path
 
 from hwflow.cost.calibration import Sample, calibrate, committed, errors, networks
+from hwflow.cost.parts import fits, parts
 from hwflow.cost.resources import coefficients, structure, weigh
 from hwflow.emit.design import Design
 from hwflow.errors import UserError
@@ -16,6 +17,8 @@ from hwflow.tools.targets import TARGETS, Resources, Target
 
 #: Families whose modules are synthesized.
 MEASURED = ("xc7", "ecp5")
+#: Network that is shown module by module.
+LARGEST = "mobilefacenet-w8a8"
 REPORT, SCATTER = "cost-model.md", "cost-model.svg"
 
 _SIDE, _MARGIN = 420.0, 46.0
@@ -58,8 +61,8 @@ def write(folder: Path) -> None:
 
 def report() -> str:
     """The report as Markdown."""
-    parts = (_intro(), _families(), _modules(), _networks())
-    return "\n".join([text for part in parts for text in part] + [""])
+    sections = (_intro(), _families(), _modules(), _networks(), _layers(LARGEST, TARGETS["xc7"]))
+    return "\n".join([text for section in sections for text in section] + [""])
 
 
 def _held(target: Target) -> list[Sample]:
@@ -126,6 +129,42 @@ def _modules() -> Iterator[str]:
                     f"| {_percent(found.ff[0])} | {_percent(found.ff[1])} | {_percent(found.dsp)} "
                     f"| {_percent(found.bram)} |"
                 )
+    yield ""
+
+
+def _layers(name: str, target: Target) -> Iterator[str]:
+    """A network module by module, and the parts that hold it."""
+    samples = networks().get(name, ())
+    if not samples:
+        return
+    yield f"## {name}, module by module"
+    yield ""
+    yield "The smallest listed part of each family that holds the predicted sum:"
+    yield ""
+    yield "| family | LUT | FF | DSP | BRAM | smallest part |"
+    yield "|---|---:|---:|---:|---:|---|"
+    for family in TARGETS.values():
+        total = sum((_predicted(sample, family) for sample in samples), family.resources({}))
+        fitting = sorted(
+            (part for part in parts().values() if part.target == family.name and fits(part, total)),
+            key=lambda part: part.lut or 0,
+        )
+        verdict = fitting[0].part if fitting else "none that is listed"
+        yield f"| {family.name} | {total.lut:,} | {total.ff:,} | {total.dsp} | {_memory(total)} | {verdict} |"
+    yield ""
+    yield f"On {target.name}, by module:"
+    yield ""
+    yield "Figures of Yosys stand where the module has been synthesized on its own."
+    yield ""
+    yield "| module | LUT predicted | LUT Yosys | FF predicted | FF Yosys | DSP | BRAM |"
+    yield "|---|---:|---:|---:|---:|---:|---:|"
+    for sample in samples:
+        ours, theirs = _predicted(sample, target), sample.measured.get(target.name)
+        lut, ff = ("", "") if theirs is None else (f"{theirs.lut:,}", f"{theirs.ff:,}")
+        yield (
+            f"| {sample.point.partition('/')[2].removeprefix('t_')} | {ours.lut:,} | {lut} | {ours.ff:,} | {ff} "
+            f"| {ours.dsp} | {_memory(ours)} |"
+        )
     yield ""
 
 

@@ -244,14 +244,14 @@ class Structure:
         return placed
 
     def _rom_luts(self, depth: int) -> float:
-        """LUTs of a function of the address."""
+        """LUTs of a function of the address, as mapping finds them: not each table of its own is one LUT."""
         table = 1 << self.fabric.lut_inputs
         if depth <= 2:
             return 0  # an address bit itself
-        if depth <= table:
-            return 1
+        if self.fabric.lut_inputs > 4:
+            return 1 if depth <= table // 2 else 2 * ceil(depth / table)
         tables = ceil(depth / table)
-        return tables + (tables - 1) // max(self.fabric.free_mux, 1)
+        return tables + (tables - 1) // self.fabric.free_mux
 
     def multiply(self, feature: str, a: int, b: int, y: int, *, signed: bool = True, times: int = 1) -> int:
         """Products of ``a`` and ``b`` bits, of which ``y`` bits are needed; returns the hard blocks of one."""

@@ -150,7 +150,7 @@ def cast_of(
 def table(s: Structure, p: Parameters, name: str, lanes: int) -> None:
     """``hwf_table``: each pair of lanes has a copy."""
     for first in range(0, lanes, 2):
-        s.rom("rom", contents(p, name), reads=min(2, lanes - first))
+        s.rom("table", contents(p, name), reads=min(2, lanes - first))
 
 
 def window(
@@ -386,16 +386,22 @@ def mvu(
             delayed(s, waits, pe * acc_w)
             waits = 0
         size = ceil(size / 2)
+    # A result that wraps needs no bits above its own, and one more while it is summed.
+    needed = acc_w
+    if not number(p, "Overflow"):
+        right = max(number(p, "SumFrac") - number(p, "YFrac"), 0)
+        up = number(p, "SumFrac") - number(p, "AccFrac")
+        needed = min(acc_w, out_w + right + int(right > 0 and number(p, "Rounding") > 0) - up)
     if not levels_in_block:
-        s.register(pe * acc_w)
+        s.register(pe * min(acc_w, needed + 1))
         if synapse_folds > 1:
-            s.add("mvu.accumulate", acc_w, pe)
-    s.register(pe * acc_w + lanes * acc_w)
-    s.mux("pick", slots, lanes * acc_w)
+            s.add("mvu.accumulate", min(acc_w, needed + 1), pe)
+    s.register(pe * needed + lanes * needed)
+    s.mux("pick", slots, lanes * needed)
     # Result.
     if biases > 1:
         s.rom("rom", contents(p, "BiasFile"))
-    s.add("sum", sum_w, lanes)
+    s.add("sum", min(sum_w, needed + 1), lanes)
     s.register(lanes * cast_of(s, p, sum_w, 1, number(p, "SumFrac"), times=lanes))
     s.register(lanes * out_w)
     s.lut("mvu.held", lanes * out_w)
