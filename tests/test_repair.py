@@ -292,6 +292,7 @@ def test_repaired_networks_are_exact_on_every_rung(
     x = pictures(6, seed=4)
     repaired: dict[str, Any] = {"Rounding": "adaptive", "BiasCorrection": True, "WeightBits": 5}
     for settings in (
+        {"WeightFormat": "minifloat<4,3>", "ActivationFormat": "minifloat<4,3>"},
         {"WeightFormat": "codebook<8>"},
         {"Calibration": "kl", "Scale": "channel_po2"},
         {"Calibration": "mse", "Scale": "channel"},
