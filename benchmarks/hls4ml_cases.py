@@ -412,7 +412,9 @@ def _graph() -> Iterator[Case]:
 def _reshape() -> Iterator[Case]:
     yield Case("reshape", "to-rows", lambda: _layers().Reshape((6, 4)), (24,), "ap_fixed<24,4>")
     yield Case("reshape", "to-pixels", lambda: _layers().Reshape((4, 3, 2)), (6, 4), "ap_fixed<24,4>")
-    yield Case("reshape", "flatten", lambda: _layers().Flatten(), (4, 3, 2), "ap_fixed<24,4>")
+    yield Case(
+        "reshape", "flatten", lambda: [_layers().Flatten(), _layers().ReLU()], (4, 3, 2), "ap_fixed<24,4>"
+    )
     yield Case("reshape", "repack", lambda: [_layers().Reshape((3, 4, 2)), _layers().Conv2D(3, 2)], (24,))
     yield Case("transpose", "2d", lambda: _layers().Permute((2, 1)), (5, 4), "ap_fixed<24,4>")
     yield Case("transpose", "3d", lambda: _layers().Permute((3, 1, 2)), (4, 3, 2), "ap_fixed<24,4>")
