@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 from hwflow.ops.base import Memory
 from hwflow.tools.fabric import Fabric, Placed
 
+#: LUTs of a table of a function, relative to one of any values.
+_SMOOTH = 0.3
 #: Words of a memory whose columns are LUTs.
 _SMALL = 64
 
@@ -181,10 +183,10 @@ class Structure:
             self.register(bits)
             self.state(feature, bits, 0)
             self.logic(feature, bits)
+        elif spare and self.fabric.keeps_idle:
+            self.register(1)
 
-    def memory(
-        self, feature: str, depth: int, width: int, *, reads: int = 1, registered: bool = True
-    ) -> Placed:
+    def memory(self, depth: int, width: int, *, reads: int = 1, registered: bool = True) -> Placed:
         """A memory with a write port and registered reads at once or, where not ``registered``, without a register.
 
         Returns
@@ -222,8 +224,12 @@ class Structure:
         block: bool = False,
         low: int = 0,
         width: int | None = None,
+        smooth: bool = False,
     ) -> Placed:
-        """A constant memory with registered reads of the bits from ``low`` on."""
+        """A constant memory with registered reads of the bits from ``low`` on.
+
+        ``smooth`` stands for the values of a function, whose high bits are simple.
+        """
         width = contents.width if width is None else width
         used = np.zeros(contents.width, dtype=bool)
         used[low : low + width] = True
@@ -236,7 +242,8 @@ class Structure:
         self.cells += placed.cells
         if placed.kind is None:
             seen = contents.distinct(low, width)
-            self.lut(feature, reads * seen * self._rom_luts(contents.depth))
+            share = _SMOOTH if smooth else 1.0
+            self.lut(feature, reads * seen * self._rom_luts(contents.depth) * share)
             self.register(seen * reads)
         elif placed.banks > 1:
             self.mux("memory.banks", placed.banks, seen * reads)
@@ -257,6 +264,8 @@ class Structure:
         """Products of ``a`` and ``b`` bits, of which ``y`` bits are needed; returns the hard blocks of one."""
         number = self.fabric.blocks(a, b, y, signed=signed)
         self.dsp += number * times
+        if number > 1 and not self.fabric.packs_registers:  # blocks that add take their parts in
+            self.add("product.parts", max(y - self.fabric.multipliers[-1].a_partial, 1), times * (number - 1))
         if not number:
             self.lut(feature, times * min(a, b) * max(a, b))
         return number

@@ -17,7 +17,7 @@ def _clog2(value: int) -> int:
 def fifo(s: Structure, p: Parameters) -> None:
     """``hwf_fifo``."""
     width, depth = number(p, "Width"), number(p, "Depth")
-    s.memory("fifo", depth, width)
+    s.memory(depth, width)
     address, count = max(_clog2(depth), 1), _clog2(depth + 1)
     s.register(2 * address + count + 1)
     s.add("fifo.address", address, 2)
@@ -54,11 +54,10 @@ def dwc(s: Structure, p: Parameters) -> None:
         s.lut("dwc.up", 3)
     if down > 1:
         s.register(middle * width + _clog2(down + 1))
-        # Data, load and shift; the counter is decoded bit by bit, or once where it is wide.
+        # Two values, load and shift; a narrow counter is decoded for each bit, a wide one more and more once for all.
         index = _clog2(down + 1)
-        s.choice(
-            "dwc.shift", (middle - lanes_out) * width, 4 + (index if index <= 3 else 2 if index < 8 else 0)
-        )
+        decoded = index if index <= 3 else max(4 - index // 2, 0)
+        s.choice("dwc.shift", (middle - lanes_out) * width, 4 + (decoded if s.fabric.lut_inputs <= 4 else 0))
         s.state("dwc.down", _clog2(down + 1))
         s.lut("dwc.down", 3)
 
@@ -150,7 +149,7 @@ def cast_of(
 def table(s: Structure, p: Parameters, name: str, lanes: int) -> None:
     """``hwf_table``: each pair of lanes has a copy."""
     for first in range(0, lanes, 2):
-        s.rom("table", contents(p, name), reads=min(2, lanes - first))
+        s.rom("table", contents(p, name), reads=min(2, lanes - first), smooth=True)
 
 
 def window(
@@ -178,7 +177,7 @@ def window(
     count = _clog2(2 * (pixels + (in_h + kernel_h + stride_h) * (in_w + kernel_w + stride_w))) + 2
     row, col = _clog2(in_h + kernel_h + stride_h) + 2, _clog2(in_w + kernel_w + stride_w) + 2
     x, y, word = _clog2(out_w + 1), _clog2(out_h + 1), _clog2(words + 1)
-    s.memory("window", size, width)
+    s.memory(size, width)
     # Registers that nothing moves, where synthesis sees it: those of a row of one window, of one row of windows.
     across, down = out_w > 1 or s.fabric.keeps_idle, out_h > 1 or s.fabric.keeps_idle
     # Addresses and numbers that move in steps of a power of two keep their low bits.
@@ -246,7 +245,7 @@ def window_parallel(
     count = _clog2(4 * (in_h + kernel_h + stride_h) * in_w * (out_h + 1)) + 3
     row, column = _clog2(in_h + kernel_h + stride_h) + 2, _clog2(in_w + kernel_w + stride_w) + 2
     for _ in range(banks):
-        s.memory("parallel", in_w, pixel)
+        s.memory(in_w, pixel)
     frame_step = in_h - (out_h - 1) * stride_h
     steps = _zeros(gcd(stride_h, frame_step) if out_h > 1 else frame_step)
     s.register(5 * count + (count - steps) + (count - _zeros(in_h)))
@@ -360,7 +359,8 @@ def mvu(
         s.lut(f"mvu.code{code}", pe * simd * bits)
     else:
         number_of = s.multiply(
-            "product", x_w + 1 - x_signed, factor_w if group > 1 else w_w + 1 - w_signed, product,
+            "product", x_w + 1 - x_signed, factor_w if group > 1 else w_w + 1 - w_signed,
+            x_w + 1 - x_signed + factor_w if group > 1 else product,
             times=groups * simd,
         )  # fmt: skip
         if not (packs and number_of):
@@ -374,7 +374,8 @@ def mvu(
     if linked and not packs:
         widths = [link_w if group > 1 or k > 1 else min(product + k, acc_w) for k in range(chain)]
         s.register(groups * chains * sum(widths))
-        s.add("mvu.link", link_w, groups * (simd - chains))
+        # Packed products begin with an offset, single ones with nothing.
+        s.add("mvu.link", link_w, groups * (simd if group > 1 else simd - chains))
     size, term_w, waits = chains, min(product + _clog2(chain), acc_w) if pack == 1 else acc_w, 0
     while size > 1:
         term_w = min(term_w + 1, acc_w)
@@ -417,7 +418,7 @@ def reorder(s: Structure, p: Parameters) -> None:
     sizes = [number(p, f"Size{level}", 1) for level in range(4)]
     sizes[3] //= lanes
     for _ in range(lanes):
-        s.memory("reorder", words, lanes_in * width)
+        s.memory(words, lanes_in * width)
         if lanes_in > 1:
             s.register(position)
             s.mux("pick", lanes_in, width)

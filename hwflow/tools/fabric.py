@@ -104,6 +104,8 @@ class MultiplierRule:
         Operand widths of the block, and of its share in a larger product.
     a_min, b_min, y_min : int
         Least widths of operands and product for which the block is taken.
+    units : int
+        Multipliers it counts as.
     """
 
     a_max: int
@@ -113,6 +115,7 @@ class MultiplierRule:
     a_min: int = 2
     b_min: int = 2
     y_min: int = 0
+    units: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,7 +243,7 @@ class Fabric:
                 continue
             if self.signed_only and not signed:
                 a, b = a + 1, b + 1
-            return self._split(rule, a, b)
+            return self._split(rule, a, b) * rule.units
         return 0
 
     def _split(self, rule: MultiplierRule, a: int, b: int) -> int:
@@ -317,6 +320,10 @@ _GOWIN = (
 )
 _ICE40 = (MemoryKind(True, 64, 11, (2, 4, 8, 16), 1, rom_ports=1, write_score=7),)
 
+# Gowin and Nexus: products of 36, 18 and 9 bits.
+_WIDE = MultiplierRule(36, 36, 36, 36, 22, 22, units=4)
+_NARROW = (MultiplierRule(18, 18, 18, 18, 10, 4), MultiplierRule(9, 9, 9, 9, 4, 4))
+
 _FABRICS: Mapping[str, Fabric] = {
     "xc7": _xilinx(
         25,
@@ -338,7 +345,7 @@ _FABRICS: Mapping[str, Fabric] = {
     "ice40": Fabric(
         4, 1, 3, _ICE40, 1 / 16, 1.0, (MultiplierRule(16, 16, 16, 16, y_min=11),), packs_registers=True
     ),
-    "gowin": Fabric(4, 8, 3, _GOWIN, 1 / 16, 1.0, (MultiplierRule(18, 18, 18, 18),)),
+    "gowin": Fabric(4, 8, 3, _GOWIN, 1 / 16, 1.0, (_WIDE, *_NARROW)),
     "nexus": Fabric(
         4,
         2,
@@ -346,11 +353,7 @@ _FABRICS: Mapping[str, Fabric] = {
         _lattice_memories(emulated=False, block_cost=129, scaled=0, luts=6),
         1 / 16,
         1.0,
-        (
-            MultiplierRule(36, 36, 36, 36, 22, 22),
-            MultiplierRule(18, 18, 18, 18, 10, 4),
-            MultiplierRule(9, 9, 9, 9, 4, 4),
-        ),
+        (_WIDE, MultiplierRule(36, 18, 36, 18, 22, 10, units=2), *_NARROW),
     ),
 }
 

@@ -34,7 +34,7 @@ def pool(s: Structure, p: Parameters) -> None:
     count_w = positions.bit_length() if marks else 0
     lane_w = acc_w + count_w
     if depth > 1:
-        s.memory("pool", depth, pe * lane_w, registered=False)
+        s.memory(depth, pe * lane_w, registered=False)
         s.counter("counter", depth - 1)
     else:
         s.register(pe * lane_w)
