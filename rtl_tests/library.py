@@ -68,7 +68,9 @@ def dwc(lane: int, lanes_in: int, lanes_out: int, rng: Random) -> Unit:
 def uart(divider: int, rng: Random) -> Unit:
     """Bytes come back over a line from the sender to the receiver."""
     label, beats = f"uart_{divider}", [0, 255, *(rng.getrandbits(8) for _ in range(10))]
-    streams = [f".{p}_{s}({label}_{p}_{s})" for p in ("s_axis", "m_axis") for s in ("tdata", "tvalid", "tready")]
+    streams = [
+        f".{p}_{s}({label}_{p}_{s})" for p in ("s_axis", "m_axis") for s in ("tdata", "tvalid", "tready")
+    ]
     line = [".clk_i", ".rst_ni", f".rxd_i({label}_line)", f".txd_o({label}_line)"]
     line += [f".overrun_o({label}_unused[0])", f".break_o({label}_unused[1])"]
     return Unit(

