@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Literal
 
@@ -48,7 +49,45 @@ class Metric(BaseModel):
         return self
 
 
+#: Figures of which less is better, and of which more is. Times of simulators depend on what else the machine does.
+_LESS = (
+    *("*.lut", "*.ff", "*.dsp", "*.bram", "*.bram18", "*.uram", "rtl.multipliers"),
+    *("*latency_cycles", "*latency_ms", "*ii_cycles", "*ii_bound_cycles"),
+    *("*.flash_bytes", "*.ram_bytes", "*.macs", "*.macc", "*.instructions"),
+    *("*.mismatches", "model.params", "model.bops", "model.weight_bits"),
+)
+_MORE = ("*.fps", "*.fps_bound", "*.fmax_mhz", "faces.accuracy*", "faces.auc", "embedding.cosine_to_float.*")
+
 _METRICS = TypeAdapter(list[Metric])
+
+
+def direction(name: str) -> int:
+    """-1 where less of a metric is better, 1 where more is, 0 where neither is.
+
+    Examples
+    --------
+    >>> direction("synth.xc7.lut"), direction("rtl.fps"), direction("verify.frames")
+    (-1, 1, 0)
+    """
+    if any(fnmatchcase(name, pattern) for pattern in _LESS):
+        return -1
+    return int(any(fnmatchcase(name, pattern) for pattern in _MORE))
+
+
+def bound(name: str) -> str:
+    """What a budget's figure is to a metric: the least where more is better, else the most.
+
+    Examples
+    --------
+    >>> bound("rtl.fps"), bound("cost.xc7.lut")
+    ('at least', 'at most')
+    """
+    return "at least" if direction(name) > 0 else "at most"
+
+
+def keeps(name: str, value: float, limit: float) -> bool:
+    """Whether a metric's value keeps a budget (see :func:`bound`); not-a-number keeps none."""
+    return value >= limit if direction(name) > 0 else value <= limit
 
 
 def write_metrics(path: Path, metrics: Iterable[Metric]) -> None:

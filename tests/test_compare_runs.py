@@ -10,8 +10,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from hwflow.cli.app import app
-from hwflow.records import LayerRecord, Metric
-from hwflow.report.compare import Side, compare_config, compare_layers, compare_metrics, direction
+from hwflow.records import LayerRecord, Metric, direction
+from hwflow.report.compare import Side, compare_config, compare_layers, compare_metrics
 
 FIGURES: dict[str, tuple[float | None, float | None, str]] = {
     "rtl.fps": (100.0, 90.0, "worse"),

@@ -319,6 +319,17 @@ class TestBudget:
             self.check(tmp_path, 100, found)
         assert caught.value.exit_code == 5
 
+    @pytest.mark.parametrize(("value", "kept"), [(99, False), (100, True), (101, True)])
+    def test_more_is_better_of_some(self, tmp_path: Path, value: float, kept: bool) -> None:
+        path = tmp_path / "design.yaml"
+        path.write_text(DESIGN + "  Budget: {rtl.fps: 100}\n")
+        found = Metric(name="rtl.fps", value=value, unit="1/s", kind="simulated", source="x")
+        if kept:
+            check_budget(load_config(path), [found])
+        else:
+            with pytest.raises(BudgetError, match=r"rtl\.fps: at least 100 1/s, but 99"):
+                check_budget(load_config(path), [found])
+
     def test_unknown_metric(self, tmp_path: Path) -> None:
         other = metric(1).model_copy(update={"name": "rtl.ii_cycle"})
         with pytest.raises(ConfigError, match=r"did you mean 'rtl\.ii_cycle'"):

@@ -365,7 +365,7 @@ class TestVerdict:
         [
             ("rtl.ii_cycles", 451_877, "✓ kept", "451,877 cycles, at most 451,877 cycles"),
             ("rtl.ii_cycles", 451_876, "✗ broken", "451,877 cycles, at most 451,876 cycles"),
-            ("rtl.fps", 3, "✗ broken", "no value: one frame; at most 3 1/s"),
+            ("rtl.fps", 3, "✗ broken", "no value: one frame; at least 3 1/s"),
             ("nobody", 3, "○ unknown", "the run has no such figure; at most 3"),
         ],
     )

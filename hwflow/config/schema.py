@@ -148,7 +148,10 @@ class HwflowConfig(_Section):
     Synth: list[Literal["xc7", "xcup", "ecp5", "ice40", "gowin", "nexus"]] = Field(
         default_factory=list, description="FPGA families that a run synthesizes for"
     )
-    Budget: dict[str, float] = Field(default_factory=dict, description="metric name to largest allowed value")
+    Budget: dict[str, float] = Field(
+        default_factory=dict,
+        description="metric name to its limit: the least where more is better, else the most",
+    )
     Seed: int = Field(1, ge=0, description="seed of every random draw")
 
 

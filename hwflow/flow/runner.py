@@ -22,7 +22,7 @@ from hwflow.flow.context import Context
 from hwflow.flow.folder import RunFolder, Stamp, sha256
 from hwflow.flow.manifest import build_manifest, write_manifest
 from hwflow.flow.progress import LogProgress, Progress
-from hwflow.records import Metric
+from hwflow.records import Metric, bound, keeps
 from hwflow.tools.paths import package_dir
 from hwflow.tools.versions import package_version, require_for
 
@@ -290,11 +290,11 @@ def check_budget(config: DesignConfig, metrics: Sequence[Metric]) -> None:
         metric = found[name]
         unit = "" if metric.unit == "1" else f" {metric.unit}"
         if metric.value is None:
-            broken.append(f"{name}: at most {limit:g}{unit}, but no value: {metric.reason}")
+            broken.append(f"{name}: {bound(name)} {limit:g}{unit}, but no value: {metric.reason}")
         elif isinstance(metric.value, str):
             raise ConfigError(f"Hwflow.Budget.{name}: the metric is a text, {metric.value!r}")
-        elif not metric.value <= limit:
-            broken.append(f"{name}: at most {limit:g}{unit}, but {metric.value:g}")
+        elif not keeps(name, metric.value, limit):
+            broken.append(f"{name}: {bound(name)} {limit:g}{unit}, but {metric.value:g}")
     if broken:
         lines = "".join(f"\n  - {line}" for line in broken)
         raise BudgetError(f"the design breaks its budget:{lines}", "change the design, or Hwflow.Budget")

@@ -5,24 +5,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal
 
 from hwflow.errors import UserError
-from hwflow.records import LayerRecord, Metric, read_metrics
+from hwflow.records import LayerRecord, Metric, direction, read_metrics
 from hwflow.report.folder import read_run
 
 Verdict = Literal["better", "worse", "equal", "changed", "only in A", "only in B"]
-
-#: Figures of which less is better, and of which more is. Times of simulators depend on what else the machine does.
-_LESS = (
-    *("*.lut", "*.ff", "*.dsp", "*.bram", "*.bram18", "*.uram", "rtl.multipliers"),
-    *("*latency_cycles", "*latency_ms", "*ii_cycles", "*ii_bound_cycles"),
-    *("*.flash_bytes", "*.ram_bytes", "*.macs", "*.macc", "*.instructions"),
-    *("*.mismatches", "model.params", "model.bops", "model.weight_bits"),
-)
-_MORE = ("*.fps", "*.fps_bound", "*.fmax_mhz", "faces.accuracy*", "faces.auc", "embedding.cosine_to_float.*")
 
 _LAYER_FIELDS = ("op", "shape", "output_type", "weight_bits", "params", "macs", "reuse_factor", "pe", "simd",
                  "multipliers", "cycles", "buffer_pixels")  # fmt: skip
@@ -112,19 +102,6 @@ def _flat(section: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, A
             yield from _flat(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
-
-
-def direction(name: str) -> int:
-    """-1 where less of a metric is better, 1 where more is, 0 where neither is.
-
-    Examples
-    --------
-    >>> direction("synth.xc7.lut"), direction("rtl.fps"), direction("verify.frames")
-    (-1, 1, 0)
-    """
-    if any(fnmatchcase(name, pattern) for pattern in _LESS):
-        return -1
-    return int(any(fnmatchcase(name, pattern) for pattern in _MORE))
 
 
 def compare_metrics(a: Side, b: Side, tolerance: float = 0.0) -> list[Change]:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import jinja2
 
-from hwflow.records import FacesRecord, LayerRecord, Metric, RungRecord
+from hwflow.records import FacesRecord, LayerRecord, Metric, RungRecord, bound, keeps
 from hwflow.report import figures, text
 from hwflow.report.folder import Interface, Port, RunFiles, read_run
 
@@ -205,12 +205,14 @@ def _budget_checks(run: RunFiles) -> Iterator[Check]:
         metric, value = run.by_name.get(name), run.number(name)
         unit = f" {metric.unit}" if metric and metric.unit != "1" else ""
         if metric is None:
-            yield Check("open", name, f"the run has no such figure; at most {limit:,g}")
+            yield Check("open", name, f"the run has no such figure; {bound(name)} {limit:,g}")
         elif value is None:
-            yield Check("bad", name, f"no value: {metric.reason or 'no number'}; at most {limit:,g}{unit}")
+            yield Check(
+                "bad", name, f"no value: {metric.reason or 'no number'}; {bound(name)} {limit:,g}{unit}"
+            )
         else:
-            state: State = "good" if value <= limit else "bad"
-            yield Check(state, name, f"{value:,.6g}{unit}, at most {limit:,g}{unit}")
+            state: State = "good" if keeps(name, value, limit) else "bad"
+            yield Check(state, name, f"{value:,.6g}{unit}, {bound(name)} {limit:,g}{unit}")
 
 
 def _verdict(rungs: list[RungRecord], checks: list[Check], budget: list[Check]) -> Verdict:
