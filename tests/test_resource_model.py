@@ -177,7 +177,7 @@ def test_whole_networks_stay_within_a_tenth() -> None:
 def test_report_names_families_and_networks() -> None:
     text = report()
     assert "| xc7 |" in text
-    assert "mobilefacenet-tiny | ecp5 | 59 of 59" in text
+    assert "mobilefacenet-tiny | xc7 | 59 of 59" in text
     assert scatter().count("<circle") > 40
 
 
