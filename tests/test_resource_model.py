@@ -76,6 +76,17 @@ def test_memories_by_rule(
     assert (placed.blocks, placed.luts) == expected
 
 
+@pytest.mark.parametrize(
+    ("depth", "width", "large"),
+    [(1500, 64, 0), (2048, 64, 1), (4096, 40, 1), (8192, 64, 2), (2048, 144, 2), (5000, 100, 3)],
+)
+def test_large_blocks_where_four_common_ones_cost_more(depth: int, width: int, large: int) -> None:
+    """As Yosys maps ``hwf_fifo`` of these sizes."""
+    placed = fabric("xcup-uram").place(depth, width, written=True)
+    assert (placed.large, placed.blocks == 0) == (large, large > 0)
+    assert fabric("xcup").place(depth, width, written=True).large == 0
+
+
 def test_multipliers_by_rule() -> None:
     xc7 = fabric("xc7")
     assert [xc7.blocks(*sizes) for sizes in ((8, 8, 16), (25, 18, 43), (26, 18, 44), (8, 1, 9), (4, 4, 8))] == [

@@ -41,7 +41,8 @@ class Tool(str, Enum):
 def synth(
     source: SourceArgument,
     target: Annotated[
-        str, typer.Option("--target", metavar="FAMILY", help="xc7, xcup, ecp5, ice40, gowin or nexus.")
+        str,
+        typer.Option("--target", metavar="FAMILY", help="xc7, xcup, xcup-uram, ecp5, ice40, gowin or nexus."),
     ] = "xc7",
     route: Annotated[
         bool, typer.Option("--route", help="Also place and route the whole design, behind a serial shell.")

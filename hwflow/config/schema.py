@@ -145,7 +145,7 @@ class HwflowConfig(_Section):
     LutMultiplierBits: int = Field(
         4, ge=0, le=32, description="MultStyle auto: products with a factor of at most so many bits use LUTs"
     )
-    Synth: list[Literal["xc7", "xcup", "ecp5", "ice40", "gowin", "nexus"]] = Field(
+    Synth: list[Literal["xc7", "xcup", "xcup-uram", "ecp5", "ice40", "gowin", "nexus"]] = Field(
         default_factory=list, description="FPGA families that a run synthesizes for"
     )
     Budget: dict[str, float] = Field(

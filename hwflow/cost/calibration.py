@@ -44,7 +44,7 @@ _PULL = 0.15
 #: Errors count from this size on: one LUT of four is no 25 %.
 _LEAST = 8
 #: Families with few modules of their own start from the coefficients of a relative.
-RELATIVES = {"xcup": "xc7", "nexus": "ecp5", "gowin": "ecp5", "ice40": "ecp5"}
+RELATIVES = {"xcup": "xc7", "xcup-uram": "xc7", "nexus": "ecp5", "gowin": "ecp5", "ice40": "ecp5"}
 _HEAD = """\
 # SPDX-License-Identifier: Apache-2.0
 # LUTs a unit of each feature takes, by family. Written by `hwflow estimate --calibrate`.

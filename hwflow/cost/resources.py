@@ -85,6 +85,7 @@ def weigh(counted: Structure, target: Target, weights: Mapping[str, float] | Non
         dsp=counted.dsp,
         bram=counted.cells,
         bram18=None if target.native_bram else counted.blocks,
+        uram=counted.large,
     )
 
 

@@ -106,8 +106,8 @@ class Structure:
         Rules of the family.
     ff, dsp : int
         Flip-flops, hard multipliers.
-    cells, blocks : int
-        Memory blocks as synthesis instantiates them, and in the unit of the family (18 Kb for AMD).
+    cells, blocks, large : int
+        Memory blocks as synthesis instantiates them, in the unit of the family (18 Kb for AMD), and large ones.
     luts : dict of str to float
         LUTs by feature.
     """
@@ -117,6 +117,7 @@ class Structure:
     dsp: int = 0
     cells: int = 0
     blocks: int = 0
+    large: int = 0
     luts: dict[str, float] = field(default_factory=dict)
 
     def register(self, bits: int) -> None:
@@ -197,6 +198,7 @@ class Structure:
         placed = self.fabric.place(depth, width, written=True, reads=reads)
         self.blocks += placed.blocks
         self.cells += placed.cells
+        self.large += placed.large
         self.lut("memory.lut", placed.luts)
         if placed.kind is None:
             self.register(depth * width)

@@ -44,6 +44,8 @@ class MemoryKind:
         Price of what Yosys adds so that a read at the address being written gives the old word.
     units : int
         Blocks (in the unit of the family's parts) or LUTs that one takes.
+    large : bool
+        Whether it is a large block, which parts count apart from the others (UltraRAM).
     """
 
     block: bool
@@ -56,6 +58,7 @@ class MemoryKind:
     rom_ports: int = 0
     write_width: int = 0
     write_score: int = 1
+    large: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,8 @@ class Placed:
         Memories one behind the other, between which the address chooses.
     copies : int
         Copies for further read ports.
+    large : int
+        Large blocks.
     """
 
     kind: MemoryKind | None
@@ -82,6 +87,7 @@ class Placed:
     cells: int = 0
     banks: int = 1
     copies: int = 1
+    large: int = 0
 
     @property
     def in_block(self) -> bool:
@@ -190,13 +196,14 @@ class Fabric:
         )
         best = Placed(None)
         bits = np.ones(width, dtype=bool) if used is None else used
-        cheapest: dict[bool, tuple[float, Placed]] = {}
+        cheapest: dict[tuple[bool, bool], tuple[float, Placed]] = {}
         for kind in self.memories:
             if (block and not kind.block) or (not written and not kind.rom_ports):
                 continue
             found = self._geometry(kind, depth, bits, written, reads)
-            if found and (kind.block not in cheapest or found[0] < cheapest[kind.block][0]):
-                cheapest[kind.block] = found
+            style = kind.block, kind.large
+            if found and (style not in cheapest or found[0] < cheapest[style][0]):
+                cheapest[style] = found
         for cost, placed in cheapest.values():
             if cost < price:
                 price, best = float(int(cost)), placed
@@ -231,6 +238,8 @@ class Fabric:
         spread = np.tile(np.pad(used, (0, -width % byte)), banks)
         occupied = np.logical_or.reduceat(spread, np.arange(0, spread.size, unit))
         found = int(np.count_nonzero(occupied)) * copies
+        if kind.large:
+            return cost, Placed(kind, banks=banks, copies=copies, large=found)
         blocks, luts = (found * kind.units, 0) if kind.block else (0, found * kind.units)
         cells = found * max(kind.units // 2, 1) if kind.block else 0
         return cost, Placed(kind, blocks, luts, cells, banks, copies)
@@ -324,6 +333,12 @@ _ICE40 = (MemoryKind(True, 64, 11, (2, 4, 8, 16), 1, rom_ports=1, write_score=7)
 _WIDE = MultiplierRule(36, 36, 36, 36, 22, 22, units=4)
 _NARROW = (MultiplierRule(18, 18, 18, 18, 10, 4), MultiplierRule(9, 9, 9, 9, 4, 4))
 
+_ULTRASCALE = (
+    MemoryKind(False, 16, 5, (14,), 8, scaled=16),
+    MemoryKind(False, 16, 6, (7,), 8, scaled=16),
+    *_xilinx_blocks(cascade=False),
+)
+
 _FABRICS: Mapping[str, Fabric] = {
     "xc7": _xilinx(
         25,
@@ -333,14 +348,8 @@ _FABRICS: Mapping[str, Fabric] = {
             *_xilinx_blocks(cascade=True),
         ],
     ),
-    "xcup": _xilinx(
-        27,
-        [
-            MemoryKind(False, 16, 5, (14,), 8, scaled=16),
-            MemoryKind(False, 16, 6, (7,), 8, scaled=16),
-            *_xilinx_blocks(cascade=False),
-        ],
-    ),
+    "xcup": _xilinx(27, _ULTRASCALE),
+    "xcup-uram": _xilinx(27, [*_ULTRASCALE, MemoryKind(True, 1024, 12, (72,), 1, byte=8, large=True)]),
     "ecp5": Fabric(4, 4, 5, _ECP5, 1 / 16, 1.0, (MultiplierRule(18, 18, 18, 18),), keeps_idle=True),
     "ice40": Fabric(
         4, 1, 3, _ICE40, 1 / 16, 1.0, (MultiplierRule(16, 16, 16, 16, y_min=11),), packs_registers=True

@@ -164,6 +164,15 @@ _TARGETS = (
         _XILINX_FF,
         {"DSP48E2": 1},
         _XILINX_BRAM,
+    ),
+    Target(
+        "xcup-uram",
+        "AMD UltraScale+ with UltraRAM",
+        "synth_xilinx -family xcup -uram -flatten -noiopad -noclkbuf",
+        _XILINX_LUT,
+        _XILINX_FF,
+        {"DSP48E2": 1},
+        _XILINX_BRAM,
         uram={"URAM288": 1},
     ),
     Target(
