@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hwflow.cost.cycles import predict_cycles
 from hwflow.emit.design import build_design
 from hwflow.emit.memfile import memory_name, memory_text
 from hwflow.emit.rtl import library_path, write_rtl
@@ -165,3 +166,17 @@ def test_bench_does_not_mention_hwflow_as_a_package(tmp_path: Path) -> None:
 def test_missing_library_module_is_an_internal_error() -> None:
     with pytest.raises(InternalError, match="hwf_nothing"):
         library_path("hwf_nothing")
+
+
+@pytest.mark.parametrize("pixels", [2, 4, 9])
+def test_a_shortcut_holds_all_frames_that_are_on_their_way(pixels: int, tmp_path: Path) -> None:
+    """Frames shorter than the latency of the layer beside the shortcut: several of them wait there at once."""
+    x = tensor((1, pixels, 3), grid(8, 4))
+    y = casekit.conv2d(
+        np.random.default_rng(3), x, 3, casekit.window_attrs(x, 1), Cast(grid(20, 6)), weight=grid(4, 2),
+        bias=grid(6, 4), reuse=1,
+    )  # fmt: skip
+    graph = QuantGraph("short", (x, y, casekit.add(x, y, Cast(grid(21, 6)), name="z")), ("z",))
+    design = build_design(graph)
+    cycles = predict_cycles(design, 12, log=tmp_path / "log")
+    assert cycles.ii == design.plan.ii_bound == pixels

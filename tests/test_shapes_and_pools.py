@@ -293,6 +293,7 @@ def test_findings_name_reason_and_remedy(tmp_path: Path) -> None:
         layers.Reshape((1, 1, 5, 3), name="four")(image),
     ]
     outputs[3] = layers.Concatenate(name="too_many")([outputs[3], outputs[3]])
+    outputs.append(layers.Permute((1, 2), name="stays")(layers.Reshape((5, 3))(image)))
     with pytest.raises(UnsupportedLayerError) as caught:
         lowered(Model(image, outputs), tmp_path, {})
     text = str(caught.value)
@@ -301,6 +302,7 @@ def test_findings_name_reason_and_remedy(tmp_path: Path) -> None:
         "scaled (QAveragePooling2D): its average_quantizer meets windows that reach into the padding",
         "first_axis (Permute): it permutes a model input whose first axis has size 1",
         "too_many (Concatenate): tensors of 4 axes",
+        "stays (Permute): it leaves both axes where they are",
     ):
         assert expected in text
 

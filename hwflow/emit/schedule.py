@@ -24,7 +24,7 @@ Times = NDArray[np.float64]
 
 #: Slack of the modelled period over the bound, for the few cycles of pipeline fill the model leaves out.
 _PERIOD_SLACK = 1.005
-#: Frames simulated; the third is in steady state.
+#: Frames simulated beside those that can be on their way at once; the third is in steady state.
 _FRAMES = 3
 #: Cycles a beat may spend in forks, converters and register stages of a connection, at least and at most: a branch
 #: that is quicker than thought fills its FIFO sooner, a slower one lets the other's wait longer.
@@ -101,13 +101,16 @@ def _buffers(
 ) -> tuple[dict[str, int], dict[tuple[str, int], int]]:
     """Sizes of pixel buffers and FIFOs where every connection takes ``edge_latency`` cycles."""
     nodes = graph.by_name()
+    # As many frames as can be on their way at once, and the first ones of steady state.
+    way = sum(fold_.latency + fold_.cycles + edge_latency for fold_ in folding.values())
+    frames = _FRAMES + int(way / period)
     times: dict[str, _Pixels] = {}
     pixels: dict[str, int] = {}
     fifo: dict[tuple[str, int], int] = {}
     for node in graph:
         fold_ = folding[node.name]
         if node.op == "input":
-            times[node.name] = _source(node, period)
+            times[node.name] = _source(node, period, frames)
             continue
         sources = [nodes[name] for name in node.inputs]
         arrivals = [_delayed(times[name], edge_latency) for name in node.inputs]
@@ -207,8 +210,8 @@ def _paced(times: _Pixels, cycles: float) -> _Pixels:
     return _Pixels(np.maximum(times.first, np.append(times.first[:1], last[:-1])), last)
 
 
-def _source(node: QuantNode, period: float) -> _Pixels:
-    frames = np.arange(_FRAMES)[:, None] * period
+def _source(node: QuantNode, period: float, count: int) -> _Pixels:
+    frames = np.arange(count)[:, None] * period
     first = (frames + np.arange(node.pixels)[None, :] * (period / node.pixels)).ravel()
     return _Pixels(first, first + period / node.pixels * 0.999)
 
@@ -226,8 +229,9 @@ def _computed(
     sources: list[QuantNode],
 ) -> tuple[_Pixels, list[int]]:
     """Output times of a node that waits for whole pixels, and how many pixels of each input it keeps waiting."""
-    frames = np.arange(_FRAMES)[:, None]
-    ready = np.zeros(_FRAMES * node.pixels)
+    count = arrivals[0].last.size // sources[0].pixels
+    frames = np.arange(count)[:, None]
+    ready = np.zeros(count * node.pixels)
     for access, arrival, source in zip(accesses, arrivals, sources, strict=True):
         last = np.maximum.accumulate(access.last)
         needed = (last[None, :] + frames * source.pixels).ravel()
@@ -245,7 +249,7 @@ def _computed(
         first = np.minimum.accumulate(access.first[::-1])[::-1]
         first = (first[None, :] + frames * source.pixels).ravel()
         finished = np.searchsorted(done, arrival.first, side="right")
-        base = np.append(first, first[0] + _FRAMES * source.pixels)[finished]
+        base = np.append(first, first[0] + count * source.pixels)[finished]
         held.append(int((np.arange(arrival.first.size) - base).max()) + 2)
     return out, held
 
@@ -255,7 +259,8 @@ def _skipped(
 ) -> tuple[list[_Pixels], list[QuantNode], int]:
     """What is left of an input without unread pixels: when the node takes it, its frame, beats that wait for it."""
     kept = np.flatnonzero(window.read_pixels())
-    numbers = (kept[None, :] + np.arange(_FRAMES)[:, None] * source.pixels).ravel()
+    count = arrival.last.size // source.pixels
+    numbers = (kept[None, :] + np.arange(count)[:, None] * source.pixels).ravel()
     left = _Pixels(arrival.first[numbers], arrival.last[numbers])
     cycles = source.channels / lanes_in
     taken = _paced(_Pixels(left.first, np.maximum(left.last, left.first + cycles)), cycles)
@@ -289,6 +294,7 @@ def _reshaped(times: _Pixels, node: QuantNode, source: QuantNode) -> _Pixels:
     if node.pixels == source.pixels:
         return times
     values = source.pixels * source.channels // node.pixels
-    ends = (np.arange(1, node.pixels * _FRAMES + 1) * values - 1) // source.channels
-    starts = (np.arange(node.pixels * _FRAMES) * values) // source.channels
+    count = node.pixels * (times.last.size // source.pixels)
+    ends = (np.arange(1, count + 1) * values - 1) // source.channels
+    starts = (np.arange(count) * values) // source.channels
     return _Pixels(times.first[starts], times.last[ends])

@@ -22,6 +22,11 @@ _MAX_AXES = 4
 def _check_permute(layer: Any, has_precision: bool) -> Iterator[tuple[str, str]]:
     if len(layer.dims) > _MAX_AXES:
         yield f"{len(layer.dims)} axes", f"permute at most {_MAX_AXES}; merge axes with Reshape"
+    if tuple(layer.dims) == (1, 2):
+        yield (
+            "it leaves both axes where they are, but hls4ml's C++ of streams transposes all the same",
+            "take the layer out",
+        )
     sources = layer.inbound_nodes[0].inbound_layers
     if type(sources).__name__ == "InputLayer" and layer.input_shape[1] == 1 and len(layer.dims) > 1:
         yield (
