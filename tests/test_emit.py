@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from hwflow.numerics.fixed import Cast
 from hwflow.ops import casekit
 from hwflow.ops.base import Memory
 from hwflow.ops.casekit import grid, random_codes, tensor
+from hwflow.ops.registry import op
 from hwflow.verify.bench.emit import write_bench
 from hwflow.verify.golden import run_golden
 from hwflow.verify.rtlsim import pack_beats, unpack_beats
@@ -180,3 +182,19 @@ def test_a_shortcut_holds_all_frames_that_are_on_their_way(pixels: int, tmp_path
     design = build_design(graph)
     cycles = predict_cycles(design, 12, log=tmp_path / "log")
     assert cycles.ii == design.plan.ii_bound == pixels
+
+
+@pytest.mark.parametrize("name", ["pad", "permute", "upsample"])
+def test_what_moves_values_keeps_the_type_they_come_in(name: str) -> None:
+    """A source that saturates keeps a wider type than its values need."""
+    case = op(name).cases()[0]
+    (x,) = case.inputs
+    signed = replace(x, cast=Cast(grid(4, 0)))
+    wide = casekit.activation(signed, Cast.parse("ufixed<8,9,RND,SAT>"), name="wide")
+    node = replace(case.node, inputs=("wide",), cast=wide.cast)
+    design = build_design(QuantGraph("moved", (signed, wide, node), (node.name,)))
+    (block,) = (block for block in design.blocks if block.node == node.name and "Width" in block.parameters)
+    (_, read), (written,) = block.inputs[0], block.outputs
+    assert design.graph.node(node.name).type == design.graph.node("wide").type
+    assert read.lane_width == written.lane_width == 8
+    assert block.parameters["Width"] in (8, written.width)  # of a value, or of a beat

@@ -44,10 +44,10 @@ def narrow(graph: QuantGraph) -> QuantGraph:
             found[node.name], narrowed[node.name] = exact, node
             continue
         found[node.name] = exact.cast(node)
-        if op(node.op).modules:
+        if op(node.op).modules and not op(node.op).moves:
             narrowed[node.name] = _tightened(node, exact, found[node.name])
         else:
-            # Only wires: the codes keep the type in which their source makes them.
+            # Wires, or a change of places: the codes keep the type in which their source makes them.
             narrowed[node.name] = replace(node, cast=narrowed[node.inputs[0]].cast)
     return QuantGraph(graph.name, tuple(narrowed.values()), graph.outputs)
 

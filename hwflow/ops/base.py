@@ -309,6 +309,8 @@ class OpSpec(ABC):
         Number of input tensors, -1 where it varies.
     registers_input : bool
         Whether its modules work on each beat combinationally and store the result at once.
+    moves : bool
+        Whether values only change places: codes keep the type in which their source makes them.
     parallel : bool
         Whether hls4ml's ``ParallelizationFactor`` holds for its layers.
     keras : mapping of str to callable
@@ -320,6 +322,7 @@ class OpSpec(ABC):
     modules: ClassVar[tuple[str, ...]] = ()
     arity: ClassVar[int] = 1
     registers_input: ClassVar[bool] = False
+    moves: ClassVar[bool] = False
     parallel: ClassVar[bool] = False
     keras: ClassVar[Mapping[str, KerasCheck]] = {}
 

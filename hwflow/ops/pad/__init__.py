@@ -28,6 +28,7 @@ class PadOp(FollowingOp):
     name: ClassVar[str] = "pad"
     hls4ml_classes: ClassVar[tuple[str, ...]] = ("ZeroPadding1D", "ZeroPadding2D", "Cropping1D", "Cropping2D")
     modules: ClassVar[tuple[str, ...]] = ("hwf_pad", "hwf_fifo")
+    moves: ClassVar[bool] = True
 
     keras: ClassVar[Mapping[str, KerasCheck]] = dict.fromkeys(hls4ml_classes, _check_margins)
 

@@ -45,6 +45,7 @@ class PermuteOp(FollowingOp):
     name: ClassVar[str] = "permute"
     hls4ml_classes: ClassVar[tuple[str, ...]] = ("Transpose",)
     modules: ClassVar[tuple[str, ...]] = ("hwf_reorder",)
+    moves: ClassVar[bool] = True
 
     keras: ClassVar[Mapping[str, KerasCheck]] = {"Permute": _check_permute}
 

@@ -35,6 +35,7 @@ class UpsampleOp(FollowingOp):
     name: ClassVar[str] = "upsample"
     hls4ml_classes: ClassVar[tuple[str, ...]] = ("Resize",)
     modules: ClassVar[tuple[str, ...]] = ("hwf_reorder",)
+    moves: ClassVar[bool] = True
 
     keras: ClassVar[Mapping[str, KerasCheck]] = {
         "UpSampling1D": _check_upsampling,
