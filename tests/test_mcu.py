@@ -132,8 +132,11 @@ def wide_graphs() -> dict[str, QuantGraph]:
             continue
         usable = [case for case in spec.cases() if not reasons(case.node)]
         for case in [one for one in usable if one.node.type.width <= 24][:2]:
-            fine = replace(case.node, cast=Cast(grid(62, case.node.type.frac + 34)))
-            found[identifier(f"fine_{name}_{case.name}")] = case_graph(replace(case, node=fine))
+            cast = Cast(grid(62, case.node.type.frac + 34))
+            fine = replace(case, node=replace(case.node, cast=cast))
+            if spec.moves:
+                fine = replace(fine, inputs=tuple(replace(one, cast=cast) for one in case.inputs))
+            found[identifier(f"fine_{name}_{case.name}")] = case_graph(fine)
     # Every function of a pool.
     pools = [case for case in op("pool").cases() if case.node.attrs["function"] != "max"]
     for case in [*pools[:1], *[one for one in pools if "scale" in one.node.params][:1]]:

@@ -350,6 +350,10 @@ class OpSpec(ABC):
 
     def check(self, node: QuantNode, inputs: Sequence[QuantNode]) -> list[str]:
         """Reasons why the node cannot become hardware; empty when it can."""
+        if self.moves and node.type != inputs[0].type:
+            return [
+                f"the layer only moves values, so its type {node.type} must be that of its input, {inputs[0].type}"
+            ]
         return []
 
     @abstractmethod
