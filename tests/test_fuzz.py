@@ -40,7 +40,7 @@ def test_forty_networks(tmp_path: Path) -> None:
     assert not found["failures"], json.dumps(found["failures"], indent=1)
     assert summary.exit_code(found) == 0
     assert found["codes"] > 100 * NETWORKS
-    assert {"io_stream", "io_parallel", "binary", "ternary"} <= set(found["types"])
+    assert {"io_stream", "io_parallel", "binary", "ternary", "parallelization factor"} <= set(found["types"])
     assert {"QConv2D", "QDense", "QActivation", "Add"} <= set(found["layers"])
 
 

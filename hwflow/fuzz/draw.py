@@ -176,9 +176,12 @@ class _Drawing:
         hls = dict(drawn.hls)
         fold = float(self.draw.rng.choice((0.0, self.draw.rng.random(), 1.0)))
         fold *= hls.get("Strategy") != STRATEGY  # adder graphs share nothing
+        parallel = self.draw.rng.random() if drawn.kind in _PARALLEL and fold and self.draw.flip(0.3) else 0.0
         if widens and "Precision" not in hls and self.draw.flip(0.08):
             hls["Precision"] = {"result": self.draw.precision()}
-        spec = LayerSpec(name, drawn.kind, tuple(inputs), drawn.args, hls, round(fold, 3), drawn.exact)
+        spec = LayerSpec(
+            name, drawn.kind, tuple(inputs), drawn.args, hls, round(fold, 3), round(parallel, 3), drawn.exact
+        )
         try:
             shape = output_shape(spec, [self.shapes[name] for name in inputs])
         except ValueError:  # Keras: the window does not fit
@@ -195,6 +198,10 @@ class _Drawing:
         return name
 
 
+#: Layers that can compute several pixels in the cycles of one.
+_PARALLEL = frozenset(
+    kind for name in ("conv1d", "conv2d", "depthwise", "folded") for kind in FAMILIES[name].kinds
+)
 #: Layers whose result is as unsigned as what they read.
 _MOVERS = frozenset(
     [f"{name}{rank}D" for name in ("MaxPooling", "ZeroPadding", "Cropping", "UpSampling") for rank in (1, 2)]

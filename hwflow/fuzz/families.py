@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from hwflow.fuzz.network import QUANTIZER
+from hwflow.fuzz.network import FORMAT, QUANTIZER
 from hwflow.numerics.fixed import Overflow, Rounding
 from hwflow.ops.distributed import STRATEGY
 
@@ -82,14 +82,19 @@ class Draw:
     # -- grids -----------------------------------------------------------------------------------------
 
     def weight_quantizer(self) -> dict[str, Any]:
-        """Of a kernel: fixed point, with a scale a layer, binary, ternary, power of two."""
-        kind = self.pick("fixed", "fixed", "fixed", "scaled", "binary", "ternary", "po2")
+        """Of a kernel: fixed point, with a scale a layer, binary, ternary, power of two, a format of hwflow's own."""
+        kind = self.pick("fixed", "fixed", "fixed", "scaled", "binary", "ternary", "po2", FORMAT)
         if kind in ("fixed", "scaled"):
             bits = self.number(2, 8)
             alpha: Any = 1 if kind == "fixed" else "auto_po2"
             return {QUANTIZER: "quantized_bits", "bits": bits, "integer": self.number(0, 1), "alpha": alpha}
         if kind == "po2":
             return {QUANTIZER: "quantized_po2", "bits": self.number(3, 4), "max_value": self.pick(1, 2)}
+        if kind == FORMAT:
+            exponent, mantissa = self.number(2, 3), self.number(1, 3)
+            minifloat = f"minifloat<{exponent},{mantissa}>"
+            table = f"codebook<{self.pick(4, 8, 16)},fixed<{self.number(4, 8)}>>"
+            return {QUANTIZER: FORMAT, "text": self.pick(minifloat, table, f"hybrid<8,{minifloat}>")}
         return {QUANTIZER: kind, "alpha": 1}
 
     def bias_quantizer(self) -> dict[str, Any]:
@@ -195,6 +200,9 @@ def _dense(draw: Draw, kind: str, shape: Shape) -> Drawn:
 
 
 def _quantize(draw: Draw, kind: str, shape: Shape) -> Drawn:
+    if draw.flip(0.1):
+        text = f"minifloat<{draw.number(2, 4)},{draw.number(1, 3)}>"
+        return Drawn(kind, {"activation": {QUANTIZER: FORMAT, "text": text}})
     return Drawn(kind, {"activation": draw.quantizer()})
 
 

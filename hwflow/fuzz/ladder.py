@@ -328,7 +328,7 @@ def types_of(net: NetSpec) -> dict[str, int]:
             if isinstance(value, Mapping):
                 width = f" {value['bits']} bits" if "bits" in value else ""
                 scale = f" alpha={value['alpha']}" if value.get("alpha") not in (None, 1) else ""
-                count[f"{value['quantizer']}{width}{scale}"] += 1
+                count[value.get("text") or f"{value['quantizer']}{width}{scale}"] += 1
         precision = layer.hls.get("Precision", {})
         for text in precision.values() if isinstance(precision, Mapping) else [precision]:
             cast = Cast.parse(text)
@@ -336,4 +336,6 @@ def types_of(net: NetSpec) -> dict[str, int]:
             count[f"overflow {cast.overflow.value}"] += 1
         if "Strategy" in layer.hls:
             count[f"strategy {layer.hls['Strategy']}"] += 1
+        if layer.parallel:
+            count["parallelization factor"] += 1
     return dict(count)

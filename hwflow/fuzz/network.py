@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hwflow.ops.reuse import legal_depthwise_reuse_factors, legal_reuse_factors
+from hwflow.formats import parse
+from hwflow.ops.reuse import divisors, legal_depthwise_reuse_factors, legal_reuse_factors
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 INPUT = "InputLayer"
 QUANTIZER = "quantizer"
 """Key that tells a quantizer's parameters from other dictionaries: ``{"quantizer": "ternary", "alpha": 1}``."""
+FORMAT = "format"
+"""Quantizer that stands for a number format in text form: ``{"quantizer": "format", "text": "minifloat<4,3>"}``."""
 
 CYCLES = 1500
 """Reuse factors stay within this many cycles a frame, so that a simulation costs a fraction of a second."""
@@ -39,9 +42,11 @@ class LayerSpec:
     args : mapping
         Arguments of the class, quantizers as dictionaries (:data:`QUANTIZER`); ``shape`` of an input.
     hls : mapping
-        Its entry under ``HLSConfig.LayerName``, without the reuse factor.
+        Its entry under ``HLSConfig.LayerName``, without reuse and parallelization factor.
     fold : float
         Which of the legal reuse factors within :data:`CYCLES` it gets, 0 (the smallest) to 1.
+    parallel : float
+        Which of the parallelization factors that are legal then it gets, 0 (none) to 1.
     exact : bool
         Whether Keras in float64 computes the same numbers, given inputs for which that holds.
     """
@@ -52,6 +57,7 @@ class LayerSpec:
     args: Mapping[str, Any] = field(default_factory=dict)
     hls: Mapping[str, Any] = field(default_factory=dict)
     fold: float = 0.0
+    parallel: float = 0.0
     exact: bool = True
 
 
@@ -118,6 +124,10 @@ class NetSpec:
         return cls(**{**data, "layers": layers, "outputs": tuple(data["outputs"])})
 
 
+#: What formats with parameters that depend on data are fitted to.
+_FITTED_TO = np.random.default_rng(0).normal(0, 0.6, 256)
+
+
 def make_layer(spec: LayerSpec) -> tf.keras.layers.Layer:
     """The Keras layer, without weights."""
     import qkeras
@@ -134,6 +144,10 @@ def _argument(value: Any) -> Any:
     """Quantizers from dictionaries, tuples from the lists of JSON."""
     import qkeras
 
+    if isinstance(value, Mapping) and value.get(QUANTIZER) == FORMAT:
+        from hwflow.formats.keras import FormatQuantizer
+
+        return FormatQuantizer(parse(value["text"]).fit(_FITTED_TO))
     if isinstance(value, Mapping) and QUANTIZER in value:
         parameters = {key: item for key, item in value.items() if key != QUANTIZER}
         return getattr(qkeras, value[QUANTIZER])(**parameters)
@@ -205,7 +219,10 @@ def hls_config(net: NetSpec, model: tf.keras.Model) -> dict[str, Any]:
         if legal:
             pixels = math.prod(layer.output_shape[1:-1])
             within = [factor for factor in legal if factor * pixels <= CYCLES] or legal[:1]
-            entry["ReuseFactor"] = within[round(spec.fold * (len(within) - 1))]
+            factor = entry["ReuseFactor"] = within[round(spec.fold * (len(within) - 1))]
+            shared = [n for n in divisors(factor) if net.io_type == "io_stream" or pixels % n == 0]
+            if spec.parallel:
+                entry["ParallelizationFactor"] = shared[round(spec.parallel * (len(shared) - 1))]
         if entry:
             entries[spec.name] = entry
     return {"Model": {"Precision": "fixed<16,6>", "ReuseFactor": 1}, "LayerName": entries}

@@ -129,8 +129,10 @@ def _simpler(layer: LayerSpec) -> Iterator[LayerSpec]:
         yield replace(layer, args={**args, "use_bias": False})
     for key in layer.hls:
         yield replace(layer, hls={other: value for other, value in layer.hls.items() if other != key})
+    if layer.parallel:
+        yield replace(layer, parallel=0.0)
     if layer.fold:
-        yield replace(layer, fold=0.0)
+        yield replace(layer, fold=0.0, parallel=0.0)
 
 
 def _smaller(key: str, value: Any) -> Iterator[Any]:
