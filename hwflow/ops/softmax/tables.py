@@ -31,12 +31,3 @@ def inverse_table(size: int, grid: FixedType, cast: Cast) -> Codes:
     """``1 / x`` for the top bits of codes of a grid; infinity at zero."""
     values = [single(1.0 / x) if x else math.inf for x in addressed(size, grid)]
     return cast_values(np.array(values), cast)
-
-
-def legacy_tables(exp_size: int, inverse_size: int, cast: Cast) -> tuple[Codes, Codes]:
-    """``exp(x)`` over -8..8 and ``1 / x`` over 0..64, zero at zero."""
-    arguments = [single(16.0 * (i - exp_size / 2.0) / exp_size) for i in range(exp_size)]
-    exps = np.array([expf(x) for x in arguments])
-    inputs = [single(64.0 * i / inverse_size) for i in range(inverse_size)]
-    inverses = np.array([1.0 / x if x > 0 else 0.0 for x in inputs])
-    return cast_values(exps, cast), cast_values(inverses, cast)
