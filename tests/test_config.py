@@ -72,6 +72,16 @@ def test_minimal_design_has_defaults() -> None:
         ),
         ("HLSConfig/LayerName/fc1/Precision", "fixd<8,4>", "'fixd<8,4>' is not a fixed-point type"),
         ("HLSConfig/LayerName/fc1/Precision", 8, "8 is not a precision"),
+        (
+            "Hwflow/Model/Prepare/WeightFormat",
+            "minifloat<9,3>",
+            "Prepare.WeightFormat: minifloat: the number of exponent bits is 9; choose one from 1 to 5",
+        ),
+        (
+            "Hwflow/Model/Prepare/Layers/conv1/WeightFormat",
+            "codbook<16>",
+            "Prepare.Layers.conv1.WeightFormat: number format 'codbook<16>' is unknown; did you mean 'codebook'?",
+        ),
         ("HLSConfig/LayerName/fc1/ReuseFactor", 0, "fc1.ReuseFactor: 0 should be greater than or equal to 1"),
         ("HLSConfig/LayerName/fc1/ReuseFactor", "4", "fc1.ReuseFactor: '4' should be a valid integer"),
         ("HLSConfig/LayerName/fc1/Strategy", "latncy", "did you mean 'Latency'?"),

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, Union, get_args, get_origin
 
@@ -12,8 +12,9 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from hwflow.config.hls import HlsConfig
-from hwflow.config.schema import DesignConfig, HwflowConfig
+from hwflow.config.schema import DesignConfig, HwflowConfig, PrepareConfig
 from hwflow.errors import ConfigError, UserError, did_you_mean
+from hwflow.formats import parse as parse_format
 from hwflow.numerics.fixed import Cast, FixedType
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -94,7 +95,7 @@ def parse_config(data: dict[str, Any], where: str) -> DesignConfig:
         except ValidationError as error:
             findings += _findings(error, HlsConfig, ("HLSConfig",))
     if config is not None:
-        findings += _input_type(config.Hwflow)
+        findings += [*_input_type(config.Hwflow), *_formats(config.Hwflow.Model.Prepare)]
     if config is None or findings:
         lines = "".join(f"\n  - {finding}" for finding in findings)
         raise ConfigError(f"{where}: {len(findings)} thing(s) to mend:{lines}")
@@ -141,6 +142,20 @@ def _input_type(section: HwflowConfig) -> list[str]:
     if section.Model.Prepare and given != PREPARED_INPUT:
         return [f"{where}: {text} does not fit Hwflow.Model.Prepare, whose networks take {PREPARED_INPUT}"]
     return []
+
+
+def _formats(section: PrepareConfig | None) -> Iterator[str]:
+    """What is wrong with the number formats of weights."""
+    if section is None:
+        return
+    where = "Hwflow.Model.Prepare"
+    given = {f"{where}.Layers.{name}": bits.WeightFormat for name, bits in section.Layers.items()}
+    for place, text in {where: section.WeightFormat, **given}.items():
+        try:
+            if text is not None:
+                parse_format(text)
+        except UserError as error:  # noqa: PERF203 - all findings at once
+            yield f"{place}.WeightFormat: {error.message}; {error.remedy}"
 
 
 def _position(error: yaml.YAMLError) -> str:
