@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, model_validator
 
@@ -51,12 +51,20 @@ class Metric(BaseModel):
 
 #: Figures of which less is better, and of which more is. Times of simulators depend on what else the machine does.
 _LESS = (
-    *("*.lut", "*.ff", "*.dsp", "*.bram", "*.bram18", "*.uram", "rtl.multipliers"),
+    *("*.lut", "*.ff", "*.dsp", "*.bram", "*.bram18", "*.uram", "*.multipliers"),
     *("*latency_cycles", "*latency_ms", "*ii_cycles", "*ii_bound_cycles"),
     *("*.flash_bytes", "*.ram_bytes", "*.macs", "*.macc", "*.instructions"),
     *("*.mismatches", "model.params", "model.bops", "model.weight_bits"),
 )
-_MORE = ("*.fps", "*.fps_bound", "*.fmax_mhz", "faces.accuracy*", "faces.auc", "embedding.cosine_to_float.*")
+_MORE = (
+    "quality.*",
+    "*.fps",
+    "*.fps_bound",
+    "*.fmax_mhz",
+    "faces.accuracy*",
+    "faces.auc",
+    "embedding.cosine_to_float.*",
+)
 
 _METRICS = TypeAdapter(list[Metric])
 
@@ -116,6 +124,8 @@ class LayerRecord(_Record):
     ----------
     name, op : str
         Node and its operation.
+    inputs : list of str
+        Nodes it reads.
     shape : list of int
         Output shape, channels last.
     output_type : str
@@ -138,6 +148,7 @@ class LayerRecord(_Record):
 
     name: str
     op: str
+    inputs: list[str] = []
     shape: list[int]
     output_type: str
     weight_bits: int | None = None
@@ -177,6 +188,90 @@ class RungRecord(_Record):
     mismatches: int
     first_difference: str = ""
     tensors: int = 1
+
+
+class UseRecord(_Record):
+    """How much a design takes of one kind of a part's resources; ``available`` is None where that is not known."""
+
+    resource: str
+    used: int
+    available: int | None
+
+
+class PartRecord(_Record):
+    """A design on an FPGA part; ``fits`` is None where figures of the part are missing."""
+
+    part: str
+    fits: bool | None
+    uses: list[UseRecord]
+
+
+class FamilyRecord(_Record):
+    """What a design takes of an FPGA family (``cost.json`` as predicted, ``synth.json`` as synthesized).
+
+    Parameters
+    ----------
+    total : dict of str to int or None
+        Count of each resource; None for what the family does not have.
+    layers : dict
+        The same by node.
+    parts : list of PartRecord
+        The family's parts, the smallest first.
+    """
+
+    total: dict[str, int | None]
+    layers: dict[str, dict[str, int | None]]
+    parts: list[PartRecord] = []
+
+
+class McuRecord(_Record):
+    """A network on a microcontroller.
+
+    Parameters
+    ----------
+    name : str
+        The microcontroller.
+    flash_bytes, ram_bytes : int
+        What the network needs.
+    flash_available, ram_available : int or None
+        What there is.
+    latency_ms : float or None
+        Time of one inference.
+    latency_error : float
+        Median relative error of that time.
+    misfits : list of str
+        What does not fit, and by how much; empty when all does.
+    """
+
+    name: str
+    flash_bytes: int
+    ram_bytes: int
+    flash_available: int | None
+    ram_available: int | None
+    latency_ms: float | None
+    latency_error: float
+    misfits: list[str]
+
+
+class CostRecord(_Record):
+    """What a design is predicted to cost (``cost.json``).
+
+    Parameters
+    ----------
+    families : dict of str to FamilyRecord
+        FPGA families.
+    fifo_fill : dict of str to list of (int or None)
+        Most beats that wait in the FIFO on each input of a node; None where there is no FIFO.
+    mcus : list of McuRecord
+        Microcontrollers.
+    mcus_reason : str
+        Why there are none.
+    """
+
+    families: dict[str, FamilyRecord]
+    fifo_fill: dict[str, list[int | None]]
+    mcus: list[McuRecord]
+    mcus_reason: str = ""
 
 
 class FacesRecord(_Record):
@@ -326,6 +421,67 @@ class EvaluationRecord(_Record):
     tsne: list[tuple[float, float]]
 
 
+class DesignRecord(_Record):
+    """A design of a study.
+
+    Parameters
+    ----------
+    number : int
+        Its number.
+    state : str
+        ``complete``, ``refused`` (outside the limits) or ``failed``.
+    point : dict
+        Choice of every dimension.
+    metrics : dict of str to float
+        What is known of it.
+    reason : str
+        Why it was refused, or the error.
+    design : dict
+        Keys and values of its YAML.
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    number: int
+    state: Literal["complete", "refused", "failed"]
+    point: dict[str, Any]
+    metrics: dict[str, float]
+    reason: str = ""
+    design: dict[str, Any] = {}
+
+
+class StudyRecord(_Record):
+    """A study (``study.json``).
+
+    Parameters
+    ----------
+    name : str
+        The study.
+    objectives : dict of str to str
+        Metric to ``minimize`` or ``maximize``.
+    designs : list of DesignRecord
+        All finished ones, by number.
+    front : list of int
+        Numbers of those that no other one beats.
+    verified : dict of str to str
+        Number to what became of its run: ``exact``, or the error.
+    definition : dict
+        The study's YAML, defaults filled in.
+    provenance : dict
+        Command line, versions, source and checksums.
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    name: str = ""
+    objectives: dict[str, Literal["minimize", "maximize"]]
+    designs: list[DesignRecord]
+    front: list[int]
+    verified: dict[str, str] = {}
+    definition: dict[str, Any] = {}
+    provenance: dict[str, Any] = {}
+
+
 def write_records(path: Path, records: Iterable[BaseModel]) -> None:
     """Write records as a JSON list."""
     rows = [record.model_dump(mode="json") for record in records]
@@ -340,6 +496,21 @@ def read_layers(path: Path) -> list[LayerRecord]:
 def read_rungs(path: Path) -> list[RungRecord]:
     """Read ``verify.json``."""
     return TypeAdapter(list[RungRecord]).validate_json(path.read_bytes())
+
+
+def read_cost(path: Path) -> CostRecord:
+    """Read ``cost.json``."""
+    return CostRecord.model_validate_json(path.read_bytes())
+
+
+def read_synthesis(path: Path) -> dict[str, FamilyRecord]:
+    """Read ``synth.json``: resources by family."""
+    return TypeAdapter(dict[str, FamilyRecord]).validate_json(path.read_bytes())
+
+
+def read_study(path: Path) -> StudyRecord:
+    """Read ``study.json``."""
+    return StudyRecord.model_validate_json(path.read_bytes())
 
 
 def read_faces(path: Path) -> FacesRecord:

@@ -21,7 +21,7 @@ from hwflow.errors import BudgetError, ConfigError
 from hwflow.flow.context import Context
 from hwflow.flow.cost import SYNTHESIS
 from hwflow.flow.runner import check_budget
-from hwflow.records import read_layers, read_metrics
+from hwflow.records import read_cost, read_layers, read_metrics
 from hwflow.synth.modules import DesignResult
 from hwflow.tools.targets import Resources, Target
 
@@ -93,6 +93,25 @@ def test_a_run_records_what_each_target_costs(run: Path) -> None:
     assert shown["complexity"]["macs"] == found["model.macs"].value
     assert shown["complexity"]["weight_bits"] == found["model.weight_bits"].value
     assert shown["complexity"]["bops"] == found["model.bops"].value
+
+
+def test_what_a_run_records_of_its_cost(run: Path) -> None:
+    cost, figures = (
+        read_cost(run / "cost.json"),
+        {m.name: m.value for m in read_metrics(run / "metrics.json")},
+    )
+    layers = read_layers(run / "graph" / "layers.json")
+    assert [layer.inputs for layer in layers][:3] == [[], [layers[0].name], [layers[1].name]]
+    for layer in layers:
+        for depth, fill in zip(layer.fifo_beats, cost.fifo_fill.get(layer.name, []), strict=True):
+            assert (fill is None) == (depth == 0)
+            assert fill is None or 0 < fill <= depth
+    assert cost.families["xc7"].total["lut"] == figures["cost.xc7.lut"]
+    uses = {use.resource: use.used for use in cost.families["xc7"].parts[-1].uses}
+    assert (uses["lut"], cost.families["xc7"].parts[-1].fits) == (figures["cost.xc7.lut"], True)
+    (h7,) = (mcu for mcu in cost.mcus if mcu.name == "STM32H743ZI")
+    assert (h7.flash_bytes, h7.misfits) == (figures["mcu.stm32h743zi.flash_bytes"], [])
+    assert h7.flash_available == 2 * 1024 * 1024
 
 
 def test_budgets_hold_for_what_a_target_costs(run: Path) -> None:

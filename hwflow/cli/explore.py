@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import ExitStack
@@ -88,10 +89,13 @@ def explore(
     best = front(config, found)
     verified = _written(best, base, folder, verify, trust=trust)
     result = {
+        "name": study.stem,
         "objectives": dict(config.Objectives),
         "designs": [asdict(trial) for trial in found],
         "front": [trial.number for trial in best],
         "verified": verified,
+        "definition": config.model_dump(mode="json"),
+        "provenance": _provenance(study, base),
     }
     (folder / RESULT).write_text(json.dumps(result, indent=1) + "\n")
     (folder / TEXT).write_text(_markdown(study.stem, config, found, best, verified))
@@ -112,6 +116,22 @@ def explore(
         f"{len(found)} designs: {counts['complete']} weighed, {counts['refused']} outside the limits, "
         f"{counts['failed']} failed; {len(best)} on the front, in {folder / FRONT}"
     )
+
+
+def _provenance(study: Path, base: Path) -> dict[str, Any]:
+    """What the study was made from."""
+    from hwflow.flow.folder import sha256
+    from hwflow.flow.manifest import git_state
+    from hwflow.tools.paths import package_dir
+    from hwflow.tools.versions import versions
+
+    return {
+        "argv": sys.argv[1:],
+        "versions": versions(),
+        "git": git_state(package_dir().parent),
+        "study_sha256": sha256(study),
+        "base_sha256": sha256(base),
+    }
 
 
 def _written(best: list[Trial], base: Path, folder: Path, verify: int, *, trust: bool) -> dict[str, str]:

@@ -15,10 +15,14 @@ from hwflow.flow.context import Context
 from hwflow.flow.hardware import the_design, the_graph
 from hwflow.flow.model import PREPARED
 from hwflow.flow.runner import Step
-from hwflow.records import Metric
+from hwflow.records import CostRecord, FamilyRecord, McuRecord, Metric, PartRecord, UseRecord
 from hwflow.tools.targets import TARGETS, Resources
 
 if TYPE_CHECKING:
+    from hwflow.cost.cycles import Cycles
+    from hwflow.cost.estimate import FamilyEstimate
+    from hwflow.cost.mcu import McuEstimate
+    from hwflow.emit.design import Design
     from hwflow.synth.modules import ModuleResult
 
 COST = "cost.json"
@@ -52,17 +56,61 @@ def _cost(context: Context) -> None:
     held = families(design, parts().values())
     cycles = predict_cycles(design, context.config.Hwflow.Verify.Frames, log=context.log)
     controllers, reason = microcontrollers(the_graph(context), mcus().values())
-    record = {
-        one.target: {
-            "total": asdict(one.resources),
-            "layers": {name: asdict(found) for name, found in one.layers.items()},
-            "parts": {fit.part.part: fit.fits for fit in one.parts},
-        }
-        for one in held
-    }
-    (context.run_dir / COST).write_text(json.dumps(record, indent=1) + "\n")
+    record = CostRecord(
+        families={one.target: _family(one) for one in held},
+        fifo_fill=_fifo_fill(design, cycles),
+        mcus=[_mcu(one) for one in controllers],
+        mcus_reason=reason,
+    )
+    (context.run_dir / COST).write_text(record.model_dump_json(indent=1) + "\n")
     context.record(fpga_metrics(held, cycles, context.config.ClockPeriod))
     context.record(mcu_metrics(controllers, reason))
+
+
+def _family(one: FamilyEstimate) -> FamilyRecord:
+    return FamilyRecord(
+        total=asdict(one.resources),
+        layers={name: asdict(found) for name, found in one.layers.items()},
+        parts=[
+            PartRecord(
+                part=fit.part.part,
+                fits=fit.fits,
+                uses=[UseRecord.model_validate(asdict(u)) for u in fit.uses],
+            )
+            for fit in one.parts
+        ],
+    )
+
+
+def _mcu(one: McuEstimate) -> McuRecord:
+    from hwflow.cost.mcu import mcus
+
+    mcu = mcus()[one.target.lower()]
+    flash, ram = (
+        None if figure.value is None else int(figure.value) for figure in (mcu.flash_bytes, mcu.ram_bytes)
+    )
+    return McuRecord(
+        name=one.target,
+        flash_bytes=one.flash,
+        ram_bytes=one.ram,
+        flash_available=flash,
+        ram_available=ram,
+        latency_ms=one.latency.ms,
+        latency_error=one.latency.error,
+        misfits=list(one.misfits),
+    )
+
+
+def _fifo_fill(design: Design, cycles: Cycles) -> dict[str, list[int | None]]:
+    """Most beats that wait on each input of a node, by the FIFO that the design has there."""
+    found: dict[str, list[int | None]] = {
+        node.name: [None] * len(node.inputs) for node in design.graph if node.inputs
+    }
+    for block in design.blocks:
+        if block.module == "hwf_fifo":
+            position = int(block.label.removesuffix("_fifo").rpartition("_in")[2])
+            found[block.node][position] = cycles.fill[block.label]
+    return found
 
 
 def _synth_inputs(context: Context) -> Any:

@@ -126,6 +126,7 @@ def layer_records(design: Design) -> list[LayerRecord]:
             LayerRecord(
                 name=node.name,
                 op=node.op,
+                inputs=list(node.inputs),
                 shape=list(node.shape),
                 output_type=str(node.type),
                 weight_bits=found[node.name].bits_a_weight,
