@@ -136,6 +136,30 @@ def test_the_student_computes_what_the_simulation_computes(started: Any, frames:
     assert np.allclose(found, expected, atol=1e-5)
 
 
+def test_gradients_of_fused_chains() -> None:
+    """One compiled loop gives what TensorFlow derives operation by operation."""
+    import tensorflow as tf
+
+    from hwflow.train.fused import Chain
+
+    draw = np.random.default_rng(2).normal
+    a, b = (tf.constant(draw(size=(3, 4, 4, 5)), tf.float32) for _ in range(2))
+    bias, slope = (tf.constant(draw(size=5), tf.float32) for _ in range(2))
+
+    def prelu(x: Any, slope: Any) -> Any:
+        return tf.maximum(x, 0.0) + slope * tf.minimum(x, 0.0)
+
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch([a, b, bias, slope])
+        fused = Chain.of(a).then(lambda x, v: x + v, bias).plus(Chain.of(b)).then(prelu, slope).compute()
+        plain = prelu(a + bias + b, slope)
+    assert np.allclose(fused, plain, atol=1e-6)
+    for found, expected in zip(
+        *(tape.gradient(y, [a, b, bias, slope], plain) for y in (fused, plain)), strict=True
+    ):
+        assert np.allclose(found, expected, rtol=1e-5, atol=1e-5)
+
+
 def test_training_brings_the_student_nearer(started: Any, frames: np.ndarray, tmp_path: Path) -> None:
     longer = SHORT.model_copy(update={"Epochs": 12})
     epochs, net, _ = trained(started, frames, tmp_path, longer)
@@ -188,7 +212,7 @@ def test_a_loss_out_of_bounds_stops_and_keeps_the_last_good_state(
     monkeypatch.setattr(
         loop._Session, "_rate", lambda self, step: float("nan") if step == 4 else rate(self, step)
     )
-    with pytest.raises(UserError, match="the loss is nan in step 3 of epoch 2") as stopped:
+    with pytest.raises(UserError, match="norm nan in step 3 of epoch 2") as stopped:
         trained(started, frames, tmp_path)
     assert "after epoch 1" in stopped.value.remedy
     monkeypatch.undo()
@@ -209,8 +233,8 @@ def test_a_trained_network_is_built_exactly(frames: np.ndarray, tmp_path: Path) 
     """Its weights lie on their grids: what QKeras computes is what the integers compute."""
     from hwflow.prepare.exact import predict_exact
 
-    def tune(net: Any, scheme: Any) -> None:
-        train(net, scheme, frames, None, SHORT, folder=tmp_path, seed=5)
+    def tune(net: Any, scheme: Any, teacher: Any) -> None:
+        train(net, scheme, frames, None, SHORT, folder=tmp_path, seed=5, teacher=teacher)
 
     model = prepare(network(), frames, BITS, tune).model
     for layer in model.layers:

@@ -133,7 +133,9 @@ def _prepare(context: Context) -> None:
     Path(context.run_dir, "prepared/report.json").write_text(json.dumps(report, indent=1) + "\n")
 
 
-def _train(context: Context, config: TrainConfig, frames: Frames, net: Net, scheme: Scheme) -> None:
+def _train(
+    context: Context, config: TrainConfig, frames: Frames, net: Net, scheme: Scheme, teacher: Net
+) -> None:
     """Train on the faces of the training people, or on the random frames of calibration."""
     from hwflow.train.loop import train
 
@@ -148,7 +150,7 @@ def _train(context: Context, config: TrainConfig, frames: Frames, net: Net, sche
         frames, people = faces.frames, faces.people
     train(
         net, scheme, frames, people, config, folder=context.run_dir / TRAINING, seed=context.seed,
-        track=lambda steps, count: context.progress.track(steps, count, "training"),
+        teacher=teacher, track=lambda steps, count: context.progress.track(steps, count, "training"),
     )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -59,7 +60,7 @@ def prepare(
     model: tf.keras.Model,
     calibration: NDArray[np.float32],
     config: PrepareConfig,
-    train: Callable[[Net, Scheme], None] | None = None,
+    train: Callable[[Net, Scheme, Net], None] | None = None,
 ) -> PreparedModel:
     """Quantize a float model.
 
@@ -72,7 +73,7 @@ def prepare(
     config : PrepareConfig
         Numbers of bits, percentile, exceptions by layer.
     train : callable, optional
-        Given the network and its formats, trains the one for the other.
+        Given the network, its formats and the float network, trains the first for the second.
 
     Returns
     -------
@@ -89,9 +90,10 @@ def prepare(
     net, folding = float_net(model, calibration, config)
     reference = build(net)
     scheme = choose_grids(net, activation_ranges(net, reference, calibration, config), config)
+    exact = copy.deepcopy(net)
     repair(net, scheme, calibration, config)
     if train is not None:
-        train(net, scheme)
+        train(net, scheme, exact)
     quantized = build(net, scheme)
     layers = _describe(net, scheme, reference, quantized, calibration[:_REPORT_FRAMES])
     report = {"calibration_frames": len(calibration), "folding": asdict(folding), "layers": layers}

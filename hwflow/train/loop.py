@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import itertools
 import json
 import math
 import tempfile
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 from hwflow.config.schema import TrainConfig
 from hwflow.errors import ConfigError, UserError
 from hwflow.prepare.build import Scheme
-from hwflow.prepare.net import WEIGHTED, Net
+from hwflow.prepare.net import ACTIVATIONS, WEIGHTED, Net
 from hwflow.prepare.quantize import choose_bias
 from hwflow.train.augment import augment
 from hwflow.train.losses import embedding_loss, evaluation_loss, feature_loss, margin_loss
@@ -71,6 +72,7 @@ def train(
     *,
     folder: Path,
     seed: int,
+    teacher: Net | None = None,
     track: Track = lambda steps, _: steps,
 ) -> list[Epoch]:
     """Train a quantized network to give the embeddings of the float one; its arrays are replaced.
@@ -78,7 +80,7 @@ def train(
     Parameters
     ----------
     net : Net
-        Folded network: teacher as it is, student in the formats of ``scheme``.
+        Folded network, which computes in the formats of ``scheme``: the student.
     scheme : Scheme
         Formats. Those of the biases are chosen anew for the trained ones.
     frames : ndarray of float32, shape (n, h, w, c)
@@ -91,6 +93,8 @@ def train(
         Receives the state after each epoch and the log. A state of the same training is gone on with.
     seed : int
         Seed of order and augmentation.
+    teacher : Net, optional
+        The same network in float32, where the student's weights are no longer its own (rounded, repaired).
     track : callable
         Given the steps and their number; shows progress.
 
@@ -115,7 +119,7 @@ def train(
             f"Hwflow.Model.Train.Batch is {config.Batch}, but there are only {len(frames)} inputs to train on",
             "choose a smaller batch",
         )
-    session = _Session(net, scheme, frames, people, config, seed)
+    session = _Session(net, teacher or net, scheme, frames, people, config, seed)
     folder.mkdir(parents=True, exist_ok=True)
     session.resume(folder / STATE)
     first, per_epoch = len(session.epochs), len(frames) // config.Batch
@@ -140,6 +144,7 @@ class _Session:
     def __init__(
         self,
         net: Net,
+        teacher: Net,
         scheme: Scheme,
         frames: NDArray[np.float32],
         people: NDArray[np.int64] | None,
@@ -148,8 +153,8 @@ class _Session:
     ) -> None:
         import tensorflow as tf
 
-        self.student, self._teacher = Student(net, scheme), Student(net)
-        self._kept = tuple(scheme.activations) if config.FeatureWeight > 0 else ()
+        self.student, self._teacher = Student(net, scheme), Student(teacher)
+        self._kept = _ends_of_blocks(net, scheme) if config.FeatureWeight > 0 else ()
         self._frames, self._config, self._seed = frames, config, seed
         # Without labels each picture is a person of its own.
         identities = np.arange(len(frames)) if people is None or not config.Labels else people
@@ -162,11 +167,11 @@ class _Session:
             )
             self._centers = tf.Variable(start, dtype=tf.float32)
             self._variables = [*self._variables, self._centers]
-        self._optimizer = tf.keras.optimizers.Adam(config.LearningRate, global_clipnorm=_CLIP_NORM)
+        self._optimizer = tf.keras.optimizers.Adam(config.LearningRate)
         self._optimizer.build(self._variables)
         self._step = tf.function(self._trained, autograph=False)
         self.epochs: list[Epoch] = []
-        self._key = _key(net, scheme, frames, config, seed)
+        self._key = _key([net, teacher], scheme, frames, config, seed)
 
     def epoch(self, number: int, steps: Iterator[int], folder: Path) -> None:
         """Go once through the inputs, in an order and with views that only seed and epoch decide."""
@@ -178,23 +183,26 @@ class _Session:
             chosen = order[place * self._config.Batch : (place + 1) * self._config.Batch]
             rate = self._rate(step)
             self._optimizer.learning_rate.assign(rate)
-            loss, cosine = self._step(
+            loss, cosine, norm = self._step(
                 tf.constant(self._frames[chosen]), tf.constant(self._people[chosen]),
                 tf.constant([self._seed, step], tf.int32),
             )  # fmt: skip
             losses.append(float(loss))
             cosines.append(float(cosine))
-            if not math.isfinite(losses[-1]):
+            if not math.isfinite(
+                losses[-1] + float(norm)
+            ):  # saturation can hide in the loss what is no number
                 raise UserError(
-                    f"training: the loss is {losses[-1]} in step {place + 1} of epoch {number + 1}",
+                    f"training: the loss is {losses[-1]}, its gradient's norm {float(norm)} in step {place + 1} "
+                    f"of epoch {number + 1}",
                     f"choose a smaller LearningRate; {folder} holds the state after epoch {number}"
                     if number
                     else "choose a smaller LearningRate",
                 )
         self.epochs.append(Epoch(number + 1, float(np.mean(losses)), float(np.mean(cosines)), rate))
 
-    def _trained(self, x: tf.Tensor, people: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """One step; the loss, and the cosine to the teacher."""
+    def _trained(self, x: tf.Tensor, people: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        """One step; the loss, the cosine to the teacher, and the norm of the gradient."""
         import tensorflow as tf
 
         config = self._config
@@ -214,9 +222,9 @@ class _Session:
                 loss += config.FeatureWeight * feature_loss(own, features)
             if config.ClassWeight > 0:
                 loss += config.ClassWeight * margin_loss(flat, self._centers, people)
-        gradients = tape.gradient(loss, self._variables)
+        gradients, norm = tf.clip_by_global_norm(tape.gradient(loss, self._variables), _CLIP_NORM)
         self._optimizer.apply_gradients(zip(gradients, self._variables, strict=True))
-        return loss, 1 - distance
+        return loss, 1 - distance, norm
 
     def _rate(self, step: int) -> float:
         """Linear warm-up, then half a cosine down to zero."""
@@ -258,10 +266,16 @@ class _Session:
         self.epochs = epochs
 
 
-def _key(net: Net, scheme: Scheme, frames: NDArray[np.float32], config: TrainConfig, seed: int) -> str:
+def _ends_of_blocks(net: Net, scheme: Scheme) -> tuple[str, ...]:
+    """Quantized tensors that no activation makes: sums, projections; all where there is only the result."""
+    ends = [name for name in scheme.activations if net.nodes[name].kind not in ACTIVATIONS]
+    return tuple(ends if len(ends) > 1 else scheme.activations)
+
+
+def _key(nets: list[Net], scheme: Scheme, frames: NDArray[np.float32], config: TrainConfig, seed: int) -> str:
     """Hash of all that a training depends on."""
     total = hashlib.sha256(f"{config.model_dump_json()} {seed}".encode())
-    for node in net:
+    for node in itertools.chain(*nets):
         total.update(f"{node.name} {node.kind} {node.inputs}".encode())
         for values in node.arrays.values():
             total.update(np.ascontiguousarray(values).tobytes())

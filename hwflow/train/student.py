@@ -3,15 +3,17 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hwflow.formats import Fixed, Format
 from hwflow.prepare.build import Scheme, over_outputs
-from hwflow.prepare.net import WEIGHTED, Floats, Net, Node
-from hwflow.prepare.simulate import compute, limits_of, quantize
+from hwflow.prepare.net import ACTIVATIONS, WEIGHTED, Floats, Net, Node
+from hwflow.prepare.simulate import compute, limits_of, quantize, sums
+from hwflow.train.fused import Chain, total
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -56,13 +58,37 @@ class Student:
 
     def __call__(self, x: tf.Tensor, kept: Collection[str] = ()) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
         """Output for a batch, and the tensors named in ``kept``."""
-        tensors: dict[str, Any] = {}
-        formats = self._scheme.activations if self._scheme else {}
+        tensors: dict[str, Chain] = {}
         for node in self._net:
-            inputs = [tensors[name] for name in node.inputs]
-            y = x if node.kind == "input" else compute(node, inputs, self._weights(node))
-            tensors[node.name] = _through(y, formats[node.name]) if node.name in formats else y
-        return tensors[self._net.output], {name: tensors[name] for name in kept}
+            chain = self._node(node, [tensors[name] for name in node.inputs]) if node.inputs else Chain.of(x)
+            chain = self._quantized(node, chain)
+            if node.name in kept or not self._goes_on(node):
+                chain = Chain.of(chain.compute())
+            tensors[node.name] = chain
+        return tensors[self._net.output].compute(), {name: tensors[name].compute() for name in kept}
+
+    def _node(self, node: Node, inputs: list[Chain]) -> Chain:
+        """A node's output before quantization."""
+        weights = self._weights(node)
+        if node.kind in WEIGHTED:
+            return Chain.of(sums(node, inputs[0].compute(), weights[0])).then(operator.add, weights[1])
+        if node.kind in ACTIVATIONS:
+            return inputs[0].then(lambda x, *slopes: compute(node, [x], slopes), *weights)
+        if node.kind == "add":
+            return total(inputs)
+        return Chain.of(compute(node, [chain.compute() for chain in inputs], []))
+
+    def _quantized(self, node: Node, chain: Chain) -> Chain:
+        format_ = self._scheme.activations.get(node.name) if self._scheme else None
+        if isinstance(format_, Fixed):
+            limits = limits_of(format_.grid)
+            return chain.then(lambda x: _clipped(x, limits))
+        return chain if format_ is None else Chain.of(_through(chain.compute(), format_))
+
+    def _goes_on(self, node: Node) -> bool:
+        """Whether the one that reads a node works element by element."""
+        readers = [reader.kind for reader in self._net.readers(node.name)]
+        return len(readers) == 1 and readers[0] in (*ACTIVATIONS, "add")
 
     def store(self) -> None:
         """Write the weights back into the network."""
