@@ -76,6 +76,7 @@ class TrainConfig(_Section):
     EmbeddingWeight: float = Field(1.0, ge=0, description="weight of the distance of embeddings")
     FeatureWeight: float = Field(0.0, ge=0, description="weight of the distance of the tensors on the way")
     ClassWeight: float = Field(0.0, ge=0, description="weight of an ArcFace term over the people shown")
+    Share: float = Field(1.0, gt=0, le=1, description="share of the pictures to train on, drawn by seed")
     Labels: bool = Field(
         False, description="pictures of one person are same pairs, not only views of one picture"
     )

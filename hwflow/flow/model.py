@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import warnings
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +18,11 @@ from hwflow.records import Metric
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from hwflow.config.schema import TrainConfig
+    from hwflow.config.schema import HwflowConfig
+    from hwflow.flow.progress import Progress
     from hwflow.prepare.build import Scheme
     from hwflow.prepare.net import Net
+    from hwflow.prepare.pipeline import Trainer
 
 SOURCE = "model/source.h5"
 PREPARED = "prepared/model.h5"
@@ -121,8 +122,8 @@ def _prepare(context: Context) -> None:
             )
         shape = tuple(model.inputs[0].shape[1:])
         frames = calibration_frames(context.config.Hwflow.Data, shape, context.seed)
-        tune = context.config.Hwflow.Model.Train
-        prepared = prepare(model, frames, section, partial(_train, context, tune, frames) if tune else None)
+        train = trainer(context.config.Hwflow, frames, context.run_dir / TRAINING, context.progress)
+        prepared = prepare(model, frames, section, train)
         model, report = prepared.model, prepared.report
     elif context.config.Hwflow.Model.Train is not None:
         raise ConfigError(
@@ -133,13 +134,28 @@ def _prepare(context: Context) -> None:
     Path(context.run_dir, "prepared/report.json").write_text(json.dumps(report, indent=1) + "\n")
 
 
-def _train(
-    context: Context, config: TrainConfig, frames: Frames, net: Net, scheme: Scheme, teacher: Net
-) -> None:
-    """Train on the faces of the training people, or on the random frames of calibration."""
-    from hwflow.train.loop import train
+def trainer(config: HwflowConfig, frames: Frames, folder: Path, progress: Progress) -> Trainer | None:
+    """What trains a design's network, if its configuration says so.
 
-    data, people = context.config.Hwflow.Data, None
+    Parameters
+    ----------
+    config : HwflowConfig
+        The design.
+    frames : ndarray of float32, shape (n, ...)
+        Random frames of calibration, which stand in where there are no faces.
+    folder : pathlib.Path
+        Receives state and log.
+    progress : Progress
+        Where to show how far it is.
+
+    Raises
+    ------
+    ConfigError
+        When there is nobody to train on.
+    """
+    settings, data, people = config.Model.Train, config.Data, None
+    if settings is None:
+        return None
     if data.Kind == "orl":
         if not data.TrainingPeople:
             raise ConfigError(
@@ -148,10 +164,16 @@ def _train(
             )
         faces = load_faces(data, "training")
         frames, people = faces.frames, faces.people
-    train(
-        net, scheme, frames, people, config, folder=context.run_dir / TRAINING, seed=context.seed,
-        teacher=teacher, track=lambda steps, count: context.progress.track(steps, count, "training"),
-    )  # fmt: skip
+
+    def train_it(net: Net, scheme: Scheme, exact: Net) -> None:
+        from hwflow.train.loop import train
+
+        train(
+            net, scheme, frames, people, settings, folder=folder, seed=config.Seed, teacher=exact,
+            track=lambda steps, count: progress.track(steps, count, "training"),
+        )  # fmt: skip
+
+    return train_it
 
 
 STEPS: tuple[Step, ...] = (

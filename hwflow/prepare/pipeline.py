@@ -35,6 +35,9 @@ from hwflow.prepare.repair import repair
 if TYPE_CHECKING:
     import tensorflow as tf
 
+#: Given a network, its formats and the float network, trains the first for the second.
+Trainer = Callable[[Net, Scheme, Net], None]
+
 _REPORT_FRAMES = 8
 
 
@@ -56,11 +59,36 @@ class PreparedModel:
     report: dict[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Quantized:
+    """A network in number formats, before it is built.
+
+    Parameters
+    ----------
+    net : Net
+        Network whose weights are to be stored in the formats of ``scheme``.
+    scheme : Scheme
+        The formats.
+    exact : Net
+        The same network in float32.
+    reference : tf.keras.Model
+        That one as a Keras model.
+    folding : Folding
+        What folding normalizations saved.
+    """
+
+    net: Net
+    scheme: Scheme
+    exact: Net
+    reference: tf.keras.Model
+    folding: Folding
+
+
 def prepare(
     model: tf.keras.Model,
     calibration: NDArray[np.float32],
     config: PrepareConfig,
-    train: Callable[[Net, Scheme, Net], None] | None = None,
+    train: Trainer | None = None,
 ) -> PreparedModel:
     """Quantize a float model.
 
@@ -87,17 +115,27 @@ def prepare(
     ConfigError
         When an exception names a wrong layer.
     """
+    found = quantize(model, calibration, config, train)
+    quantized = build(found.net, found.scheme)
+    layers = _describe(found.net, found.scheme, found.reference, quantized, calibration[:_REPORT_FRAMES])
+    report = {"calibration_frames": len(calibration), "folding": asdict(found.folding), "layers": layers}
+    return PreparedModel(quantized, report)
+
+
+def quantize(
+    model: tf.keras.Model,
+    calibration: NDArray[np.float32],
+    config: PrepareConfig,
+    train: Trainer | None = None,
+) -> Quantized:
+    """Quantize a float model without building the result; parameters and errors are those of :func:`prepare`."""
     net, folding = float_net(model, calibration, config)
-    reference = build(net)
+    exact, reference = copy.deepcopy(net), build(net)
     scheme = choose_grids(net, activation_ranges(net, reference, calibration, config), config)
-    exact = copy.deepcopy(net)
     repair(net, scheme, calibration, config)
     if train is not None:
         train(net, scheme, exact)
-    quantized = build(net, scheme)
-    layers = _describe(net, scheme, reference, quantized, calibration[:_REPORT_FRAMES])
-    report = {"calibration_frames": len(calibration), "folding": asdict(folding), "layers": layers}
-    return PreparedModel(quantized, report)
+    return Quantized(net, scheme, exact, reference, folding)
 
 
 def float_net(

@@ -9,9 +9,10 @@ import itertools
 import json
 import math
 import tempfile
+import time
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,12 +32,12 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 STATE, LOG = "state.npz", "log.csv"
-_COLUMNS = ("epoch", "loss", "cosine", "learning_rate")
+_COLUMNS = ("epoch", "loss", "cosine", "learning_rate", "wall_s", "processor_s")
 #: Share of the steps in which the learning rate rises to its full value.
 _WARM_UP = 0.05
 #: Sum of a gradient's squares is cut to this one's, which keeps single batches from throwing the weights about.
 _CLIP_NORM = 1.0
-_CENTER_SEED = 7
+_CENTER_SEED, _SHARE_SEED = 7, 11
 
 Track = Callable[[Iterable[int], int], Iterable[int]]
 
@@ -55,12 +56,16 @@ class Epoch:
         Mean cosine of the student's embeddings to the teacher's, over the augmented pictures it was trained on.
     learning_rate : float
         Of its last step.
+    wall_s, processor_s : float
+        Time it took, and time of all processors, s; no part of what is equal in equal trainings.
     """
 
     number: int
     loss: float
     cosine: float
     learning_rate: float
+    wall_s: float = field(compare=False)
+    processor_s: float = field(compare=False)
 
 
 def train(
@@ -114,6 +119,7 @@ def train(
         raise ConfigError(
             "Hwflow.Model.Train.ClassWeight needs to know who is shown", "set it to 0, or train on faces"
         )
+    frames, people = _share(frames, people, config.Share, seed)
     if len(frames) < config.Batch:
         raise ConfigError(
             f"Hwflow.Model.Train.Batch is {config.Batch}, but there are only {len(frames)} inputs to train on",
@@ -179,6 +185,7 @@ class _Session:
 
         order = np.random.default_rng([self._seed, number]).permutation(len(self._frames))
         losses, cosines, rate = [], [], 0.0
+        wall, processor = time.perf_counter(), time.process_time()
         for place, step in enumerate(steps):
             chosen = order[place * self._config.Batch : (place + 1) * self._config.Batch]
             rate = self._rate(step)
@@ -199,7 +206,10 @@ class _Session:
                     if number
                     else "choose a smaller LearningRate",
                 )
-        self.epochs.append(Epoch(number + 1, float(np.mean(losses)), float(np.mean(cosines)), rate))
+        wall, processor = time.perf_counter() - wall, time.process_time() - processor
+        self.epochs.append(
+            Epoch(number + 1, float(np.mean(losses)), float(np.mean(cosines)), rate, wall, processor)
+        )
 
     def _trained(self, x: tf.Tensor, people: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, ...]:
         """One step; the loss, the cosine to the teacher, and the norm of the gradient."""
@@ -244,7 +254,7 @@ class _Session:
     def save(self, path: Path) -> None:
         """Write weights, optimizer and figures; a killed write leaves the file before it."""
         arrays = {f"v{index}": variable.numpy() for index, variable in enumerate(self._all())}
-        epochs = [(e.number, e.loss, e.cosine, e.learning_rate) for e in self.epochs]
+        epochs = [astuple(epoch) for epoch in self.epochs]
         with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
             np.savez(file, key=self._key, epochs=json.dumps(epochs), **arrays)
         Path(file.name).replace(path)
@@ -272,6 +282,17 @@ def _ends_of_blocks(net: Net, scheme: Scheme) -> tuple[str, ...]:
     return tuple(ends if len(ends) > 1 else scheme.activations)
 
 
+def _share(
+    frames: NDArray[np.float32], people: NDArray[np.int64] | None, share: float, seed: int
+) -> tuple[NDArray[np.float32], NDArray[np.int64] | None]:
+    """Some of the inputs, in their order."""
+    if share == 1:
+        return frames, people
+    count = max(1, round(share * len(frames)))
+    chosen = np.sort(np.random.default_rng([seed, _SHARE_SEED]).permutation(len(frames))[:count])
+    return frames[chosen], None if people is None else people[chosen]
+
+
 def _key(nets: list[Net], scheme: Scheme, frames: NDArray[np.float32], config: TrainConfig, seed: int) -> str:
     """Hash of all that a training depends on."""
     total = hashlib.sha256(f"{config.model_dump_json()} {seed}".encode())
@@ -297,5 +318,13 @@ def _write_log(epochs: list[Epoch], path: Path) -> None:
         writer = csv.writer(file)
         writer.writerow(_COLUMNS)
         writer.writerows(
-            (e.number, f"{e.loss:.6g}", f"{e.cosine:.6f}", f"{e.learning_rate:.3g}") for e in epochs
+            (
+                e.number,
+                f"{e.loss:.6g}",
+                f"{e.cosine:.6f}",
+                f"{e.learning_rate:.3g}",
+                f"{e.wall_s:.2f}",
+                f"{e.processor_s:.2f}",
+            )
+            for e in epochs
         )
