@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import asdict
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +19,7 @@ import typer
 from hwflow.cli.common import JsonFlag, echo, emit_json, guarded, table
 from hwflow.cli.run import TrustFlag, execute, show_progress
 from hwflow.errors import ConfigError, HwflowError
+from hwflow.files import write_text
 
 if TYPE_CHECKING:
     from hwflow.explore.schema import StudyConfig
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 #: Kinds of failures that are told.
 _REASONS = 3
 FRONT, RESULT, TEXT = "front", "study.json", "study.md"
+#: Figures of a design's run that are kept with the study.
+_PROVEN = ("verify.*", "rtl.*", "faces.accuracy*", "embedding.*", "synth.*", "sim.rtl.*")
 
 
 @guarded
@@ -39,7 +43,8 @@ def explore(
         int | None, typer.Option("--trials", min=1, help="Designs, in place of the study's.")
     ] = None,
     workers: Annotated[
-        int | None, typer.Option("--workers", min=1, help="Processes of this machine.  [default: all cores]")
+        int | None,
+        typer.Option("--workers", min=1, help="Processes of this machine, or jobs.  [default: all cores]"),
     ] = None,
     scheduler: Annotated[
         str | None, typer.Option("--scheduler", metavar="ADDRESS", help="Dask scheduler to use instead.")
@@ -48,25 +53,40 @@ def explore(
         str | None,
         typer.Option("--storage", metavar="URL", help="Optuna storage.  [default: SQLite in the folder]"),
     ] = None,
-    verify: Annotated[
-        int,
+    cluster: Annotated[
+        str | None,
         typer.Option(
-            "--verify", min=0, metavar="N", help="Designs of the front to run: C++, RTL, comparison."
+            "--cluster", metavar="QUEUE", help="Give jobs to a queueing system instead: slurm, lsf, pbs ..."
         ),
-    ] = 0,
+    ] = None,
+    cluster_config: Annotated[
+        Path | None,
+        typer.Option("--cluster-config", metavar="YAML", help="Cores, memory, walltime ... of such a job."),
+    ] = None,
+    verify: Annotated[
+        str,
+        typer.Option(
+            "--verify",
+            metavar="N|front",
+            help="Designs of the front to run (C++, RTL, comparison): so many, or all.",
+        ),
+    ] = "0",
     trust: TrustFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Weigh many designs and keep those that no other one beats.
 
     Each design's cost is predicted first; quality is computed only where part and limits allow. A study that was killed
-    goes on with what it knows. The designs of the front are written as YAML that `hwflow run` takes; --verify runs the
-    first of them, in the order of the first objective.
+    goes on with what it knows. The designs of the front are written as YAML that `hwflow run` takes; --verify runs
+    all of them, or so many that are spread over the front, and says of each whether the hardware is exact.
     """
+    from hwflow.explore.clusters import Place, read_options
     from hwflow.explore.schema import load_study
     from hwflow.explore.study import explore as weigh
     from hwflow.explore.study import front
 
+    wanted = _wanted(verify)
+    place = Place(workers or len(os.sched_getaffinity(0)), scheduler, cluster, read_options(cluster_config))
     config = load_study(study)
     if trials is not None:
         config = config.model_copy(update={"Trials": trials})
@@ -82,23 +102,29 @@ def explore(
         def track(numbers: Iterable[int], count: int) -> Iterable[int]:
             return progress.track(numbers, count, "designs")
 
-        found = weigh(
-            config, base, folder, workers=workers or len(os.sched_getaffinity(0)), scheduler=scheduler,
-            storage=storage, trust=trust, track=track,
-        )  # fmt: skip
+        explored = weigh(config, base, folder, place=place, storage=storage, trust=trust, track=track)
+    found = explored.trials
     best = front(config, found)
-    verified = _written(best, base, folder, verify, trust=trust)
-    result = {
+    result: dict[str, Any] = {
         "name": study.stem,
         "objectives": dict(config.Objectives),
         "designs": [asdict(trial) for trial in found],
         "front": [trial.number for trial in best],
-        "verified": verified,
+        "verified": {},
+        "proofs": {},
         "definition": config.model_dump(mode="json"),
+        "sessions": explored.sessions,
         "provenance": _provenance(study, base),
     }
-    (folder / RESULT).write_text(json.dumps(result, indent=1) + "\n")
-    (folder / TEXT).write_text(_markdown(study.stem, config, found, best, verified))
+    paths = _written(best, base, folder)
+    chosen = _spread(best, wanted)
+    verified: dict[str, str] = result["verified"]
+    for trial in [None, *chosen]:  # what is known is on disk before and after each run
+        if trial is not None:
+            number = str(trial.number)
+            verified[number], result["proofs"][number] = _proven(paths[trial.number], trust=trust)
+        write_text(folder / RESULT, json.dumps(result, indent=1) + "\n")
+        write_text(folder / TEXT, _markdown(study.stem, config, found, best, verified))
     if as_json:
         emit_json(result | {"folder": str(folder)})
         return
@@ -134,26 +160,55 @@ def _provenance(study: Path, base: Path) -> dict[str, Any]:
     }
 
 
-def _written(best: list[Trial], base: Path, folder: Path, verify: int, *, trust: bool) -> dict[str, str]:
-    """Write the designs of the front and run some; what became of those."""
+def _wanted(verify: str) -> int | None:
+    """How many designs of the front to run; None for all."""
+    if verify == "front":
+        return None
+    if not verify.isdecimal():
+        raise ConfigError(f"--verify {verify}: neither a number nor 'front'", "give one of these")
+    return int(verify)
+
+
+def _spread(best: list[Trial], count: int | None) -> list[Trial]:
+    """So many designs of the front, from one end to the other."""
+    if count is None or count >= len(best):
+        return best
+    last = len(best) - 1
+    return [best[round(at * last / max(1, count - 1))] for at in range(count)]
+
+
+def _written(best: list[Trial], base: Path, folder: Path) -> dict[int, Path]:
+    """Write the designs of the front; paths by number."""
     from hwflow.config.folding import to_yaml
 
-    place, verified = folder / FRONT, {}
+    place = folder / FRONT
     place.mkdir(exist_ok=True)
     for old in place.glob("design*.yaml"):
         old.unlink()
-    for rank, trial in enumerate(best):
-        path = place / f"design{trial.number}.yaml"
-        path.write_text(
-            to_yaml(_anchored(trial.design, base), base.read_text(), f"Design {trial.number} of a study.")
-        )
-        if rank < verify:
-            try:
-                execute(path, place / path.stem, trust=trust)
-                verified[str(trial.number)] = "exact"
-            except HwflowError as error:
-                verified[str(trial.number)] = error.message
-    return verified
+    paths = {trial.number: place / f"design{trial.number}.yaml" for trial in best}
+    for trial in best:
+        text = to_yaml(_anchored(trial.design, base), base.read_text(), f"Design {trial.number} of a study.")
+        write_text(paths[trial.number], text)
+    return paths
+
+
+def _proven(design: Path, *, trust: bool) -> tuple[str, dict[str, Any]]:
+    """Run a design: ``exact``, or what is wrong; and what was measured."""
+    from hwflow.records import read_metrics
+
+    folder, verdict = design.with_suffix(""), "exact"
+    try:
+        execute(design, folder, trust=trust)
+    except HwflowError as error:
+        verdict = error.message
+    path = folder / "metrics.json"
+    metrics = read_metrics(path) if path.is_file() else []
+    figures = {
+        metric.name: metric.value
+        for metric in metrics
+        if metric.value is not None and any(fnmatchcase(metric.name, wanted) for wanted in _PROVEN)
+    }
+    return verdict, {"run": f"{FRONT}/{folder.name}", "metrics": figures}
 
 
 def _anchored(design: dict[str, Any], base: Path) -> dict[str, Any]:

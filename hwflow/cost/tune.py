@@ -16,7 +16,7 @@ the intervals that any layer can have.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -147,9 +147,14 @@ class Tuner:
         Limits and weights of resources.
     target : str
         FPGA family.
+    styles : collection of str
+        Styles of multiplication that are weighed.
     """
 
-    def __init__(self, graph: QuantGraph, budget: Budget, target: str) -> None:
+    def __init__(
+        self, graph: QuantGraph, budget: Budget, target: str, styles: Collection[str] = STYLES
+    ) -> None:
+        self.styles = styles
         self.given = graph
         self.graph = narrow(graph)
         self.budget = budget
@@ -227,7 +232,7 @@ class Tuner:
         within = sorted(pair[::-1] for pair in self.factors[name] if pair[1] <= interval)
         found: list[Option] = []
         for cycles, factor in reversed(within[-factors:]):
-            for style in STYLES:
+            for style in self.styles:
                 option = self._option(name, factor, cycles, style)
                 if not any(self._no_worse(other, option) for other in found):
                     found = [other for other in found if not self._no_worse(option, other)] + [option]

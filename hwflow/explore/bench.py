@@ -3,11 +3,16 @@
 
 from __future__ import annotations
 
+import gc
 import tempfile
+from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
+from os import getpid
 from pathlib import Path
+from socket import gethostname
+from time import process_time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,22 +21,35 @@ from hwflow.config.folding import with_folding
 from hwflow.config.load import load_config, read_yaml
 from hwflow.config.schema import DesignConfig, PrepareConfig
 from hwflow.cost.complexity import complexity
-from hwflow.cost.parts import find_part, fits
+from hwflow.cost.cycles import predict_cycles
+from hwflow.cost.mcu import estimate as estimate_mcu
+from hwflow.cost.mcu import load_mcu
+from hwflow.cost.parts import Part, find_part, fits, uses
 from hwflow.cost.resources import predict_resources
 from hwflow.cost.tune import Budget, Tuner
 from hwflow.emit.design import Design, build_design
 from hwflow.emit.multipliers import with_multipliers
 from hwflow.errors import BudgetError, ConfigError
-from hwflow.explore.schema import CHEAP, StudyConfig
+from hwflow.explore.schema import StudyConfig
 from hwflow.explore.space import Point, check_places, prepared
 from hwflow.flow.data import calibration_frames, load_faces
 from hwflow.numerics.fixed import Cast
-from hwflow.prepare.build import build
-from hwflow.search import Evaluator
+from hwflow.ops.weightcode import STYLES
+from hwflow.prepare.build import Scheme, build
+from hwflow.prepare.net import Net
+from hwflow.search import Evaluator, Score
 from hwflow.tools import targets
 
 if TYPE_CHECKING:
     from hwflow.ir.graph import QuantGraph
+
+
+#: Networks that a worker keeps, with their quality: designs that differ in speed, part or multipliers share one.
+_KEPT = 8
+#: Faces on which the quality is compared with that of exact arithmetic.
+_CHECKED = 10
+#: What a part's limits are taken from.
+_COUNTED = ("lut", "ff", "dsp", "bram18", "bram", "uram")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +64,17 @@ class Outcome:
         Why it was given up; empty where it was not.
     design : mapping
         Keys and values of its YAML.
+    seconds : float
+        Processor time.
+    worker : str
+        Host and process that computed it.
     """
 
     metrics: Mapping[str, float]
     refused: str
     design: Mapping[str, Any]
+    seconds: float = 0.0
+    worker: str = ""
 
 
 @lru_cache(maxsize=1)
@@ -66,7 +90,22 @@ def bench(study: str, base: str, trust: bool) -> Bench:
     trust : bool
         Whether the model may execute code.
     """
-    return Bench(StudyConfig.model_validate_json(study), Path(base), trust=trust)
+    made = Bench(StudyConfig.model_validate_json(study), Path(base), trust=trust)
+    # What the libraries hold by now stays; looking through it for garbage again and again takes a third of all time.
+    gc.collect()
+    gc.freeze()
+    return made
+
+
+@dataclass(slots=True)
+class _Network:
+    """One quantization: its network, and its quality where that was computed."""
+
+    net: Net
+    scheme: Scheme
+    graph: QuantGraph
+    weight_bits: float
+    quality: dict[str, float] = field(default_factory=dict)
 
 
 class Bench:
@@ -84,7 +123,7 @@ class Bench:
     Raises
     ------
     ConfigError
-        When the base has no preparation, or the study names a wrong layer, part or target.
+        When the base has no preparation, or the study names a wrong layer, part, target or microcontroller.
     """
 
     def __init__(self, study: StudyConfig, base: Path, *, trust: bool = False) -> None:
@@ -99,8 +138,10 @@ class Bench:
                 "name a base design whose source is a float model, with 'Prepare: {}'",
             )
         self._prepare: PrepareConfig = section.Model.Prepare
-        self._part = find_part(study.Part) if study.Part else None
-        self._target = targets.target(self._part.target if self._part else study.Target)
+        names = study.Space.Part or ([study.Part] if study.Part else [])
+        self._parts = {name: find_part(name) for name in names}
+        self._target = targets.target(study.Target)
+        self._mcu = load_mcu(study.Mcu)
         self._clock = study.Clock or 1000 / self._design.ClockPeriod
         model = load_source(section.Model.Source, base_dir=base.parent, trust=trust, seed=section.Seed)
         shape = tuple(model.inputs[0].shape[1:])
@@ -113,29 +154,85 @@ class Bench:
         if study.Frames is not None and study.Frames < len(inputs):
             chosen = np.unique(np.linspace(0, len(inputs) - 1, study.Frames).astype(int))
             inputs, people = inputs[chosen], None if people is None else people[chosen]
+        self._frames = len(inputs)
         self._evaluator = Evaluator(model, calibration, inputs, people)
+        self._networks: OrderedDict[str, _Network] = OrderedDict()
         check_places(study.Space, self._evaluator.net(self._prepare))
 
     def weigh(self, point: Point) -> Outcome:
         """Cost of a point's design and, where that keeps the limits, its quality."""
+        start = process_time()
         config = prepared(self._prepare, point, self._evaluator.net(self._prepare))
-        net, scheme = self._evaluator.quantized(config)
-        graph = self._converted(build(net, scheme))
-        data = read_yaml(self._path)
-        data["Hwflow"]["Model"]["Prepare"] = config.model_dump(mode="json", exclude_defaults=True)
+        network = self._network(config)
+        data = self._data(config, point)
+        part = self._part(point)
         try:
-            design = self._folded(graph, point, data)
+            design = self._folded(network.graph, point, part, data)
         except BudgetError as error:
-            return Outcome({}, error.message, data)
-        metrics = self._cost(design) | {"model.weight_bits": self._evaluator.weight_bits(config)}
-        refused = self._refused(design, metrics)
+            return self._outcome({}, error.message, data, start)
+        metrics = self._cost(design, part) | {"model.weight_bits": network.weight_bits}
+        refused = self._too_large(design, part) or self._broken(metrics)
         if not refused:
-            score = self._evaluator.score_of(net, scheme)
-            metrics |= {"quality.cosine": score.cosine, "quality.cosine_min": score.cosine_min}
-            if score.accuracy is not None:
-                metrics["quality.accuracy"] = score.accuracy
+            metrics |= self._quality(network)
             refused = self._broken(metrics)
-        return Outcome(metrics, refused, data)
+        return self._outcome(metrics, refused, data, start)
+
+    @staticmethod
+    def _outcome(
+        metrics: Mapping[str, float], refused: str, data: Mapping[str, Any], start: float
+    ) -> Outcome:
+        return Outcome(metrics, refused, data, process_time() - start, f"{gethostname()}:{getpid()}")
+
+    def _data(self, config: PrepareConfig, point: Point) -> dict[str, Any]:
+        """The base's YAML with what the point and the study say."""
+        data = read_yaml(self._path)
+        section = data["Hwflow"]
+        section["Model"]["Prepare"] = config.model_dump(mode="json", exclude_defaults=True)
+        # Costs that the base promises are not those of another design; that it is exact still holds.
+        section["Budget"] = {
+            name: limit for name, limit in (section.get("Budget") or {}).items() if name.startswith("verify.")
+        }
+        if self._study.Verify is not None:
+            section["Verify"] = self._study.Verify.model_dump(mode="json", exclude_defaults=True)
+        if self._study.Clock is not None:
+            data["ClockPeriod"] = 1000 / self._study.Clock
+        if "Part" in point:
+            data["Part"] = point["Part"]
+        return data
+
+    def _part(self, point: Point) -> Part | None:
+        name = point.get("Part", self._study.Part)
+        return self._parts[name] if name else None
+
+    def _family(self, part: Part | None) -> targets.Target:
+        return targets.target(part.target) if part else self._target
+
+    # -- the network --------------------------------------------------------------------------------------
+
+    def _network(self, config: PrepareConfig) -> _Network:
+        """The quantized network of a configuration, kept for the next designs that have the same one."""
+        key = config.model_dump_json()
+        found = self._networks.pop(key, None)
+        if found is None:
+            net, scheme = self._evaluator.quantized(config)
+            graph = self._converted(build(net, scheme))
+            found = _Network(net, scheme, graph, self._evaluator.weight_bits(config))
+        self._networks[key] = found
+        if len(self._networks) > _KEPT:
+            self._networks.popitem(last=False)
+        return found
+
+    def _quality(self, network: _Network) -> dict[str, float]:
+        """How good a network is: by a few frames where those rule it out, else by all."""
+        if not network.quality:
+            if self._study.Screen is not None and self._study.Screen < self._frames:
+                score = self._evaluator.screened(network.net, network.scheme, self._study.Screen)
+                network.quality = _named(score, self._study.Screen)
+                if self._broken(network.quality):
+                    return network.quality
+            score = self._evaluator.verified_score(network.net, network.scheme, _CHECKED)
+            network.quality = _named(score, self._frames)
+        return network.quality
 
     def _converted(self, model: Any) -> QuantGraph:
         from hwflow.frontends.keras_hls4ml import convert
@@ -151,19 +248,25 @@ class Bench:
             )  # fmt: skip
             return lower(converted, design.ProjectName)
 
-    def _folded(self, graph: QuantGraph, point: Point, data: dict[str, Any]) -> Design:
+    # -- the accelerator ----------------------------------------------------------------------------------
+
+    def _folded(self, graph: QuantGraph, point: Point, part: Part | None, data: dict[str, Any]) -> Design:
         """The accelerator: folded for the point's speed, or as the base says; the YAML tells the same."""
-        section = self._design.Hwflow
+        section, style = self._design.Hwflow, point.get("MultStyle")
         if "Fps" not in point:
-            return build_design(with_multipliers(graph, section.MultStyle, section.LutMultiplierBits))
-        part = self._part
+            if style is not None:
+                data["Hwflow"]["MultStyle"] = style
+            return build_design(
+                with_multipliers(graph, style or section.MultStyle, section.LutMultiplierBits)
+            )
         holds = {
             name: getattr(part, name)
-            for name in ("lut", "ff", "dsp", "bram18", "bram")
+            for name in _COUNTED
             if part is not None and getattr(part, name) is not None
         }
         scale = holds or {"lut": 100, "dsp": 1}
-        tuner = Tuner(graph, Budget(holds, scale, part.part if part else "no part"), self._target.name)
+        budget = Budget(holds, scale, part.part if part else "no part")
+        tuner = Tuner(graph, budget, self._family(part).name, [style] if style else STYLES)
         interval = int(self._clock * 1e6 / point["Fps"])
         tuned = tuner.reach(interval, f"{point['Fps']:g} frames a second")
         factors = {name: option.reuse for name, option in tuned.options.items()}
@@ -174,30 +277,51 @@ class Bench:
         data.update(changed)
         return tuned.design
 
-    def _cost(self, design: Design) -> dict[str, float]:
-        total = predict_resources(design, self._target).total
-        interval = design.plan.ii_bound
-        return {
+    def _cost(self, design: Design, part: Part | None) -> dict[str, float]:
+        total = predict_resources(design, self._family(part)).total
+        interval, wanted = design.plan.ii_bound, self._study.wanted
+        known = {f"cost.{name}": getattr(total, name) for name in _COUNTED}
+        found = {name: float(value) for name, value in known.items() if value is not None}
+        found |= {
             "model.bops": float(complexity(design.graph).total("bops")),
-            "cost.lut": total.lut,
-            "cost.ff": total.ff,
-            "cost.dsp": total.dsp,
-            "cost.bram": total.bram,
             "cost.multipliers": sum(folding.multipliers for folding in design.plan.folding.values()),
             "cost.ii_cycles": interval,
             "cost.fps": self._clock * 1e6 / interval,
         }
+        if part is not None:
+            shares = [use.share for use in uses(part, total) if use.share is not None]
+            found["cost.share"] = max(shares, default=0.0)
+        if "cost.latency_cycles" in wanted:
+            with tempfile.TemporaryDirectory(prefix="hwflow-explore-") as scratch:
+                found["cost.latency_cycles"] = predict_cycles(design, 1, log=Path(scratch) / "log").latency
+        if any(name.startswith("mcu.") for name in wanted):
+            mcu = estimate_mcu(design.graph, self._mcu)
+            found |= {"mcu.flash_bytes": float(mcu.flash), "mcu.ram_bytes": float(mcu.ram)}
+            if mcu.latency.ms is not None:
+                found["mcu.latency_ms"] = mcu.latency.ms
+        return found
 
-    def _refused(self, design: Design, metrics: Mapping[str, float]) -> str:
-        """Why a design is given up before its quality is known."""
-        if self._part and fits(self._part, predict_resources(design, self._target).total) is False:
-            return f"does not fit {self._part.part}"
-        return self._broken({name: metrics[name] for name in CHEAP if name in metrics})
+    def _too_large(self, design: Design, part: Part | None) -> str:
+        if part and fits(part, predict_resources(design, self._family(part)).total) is False:
+            return f"does not fit {part.part}"
+        return ""
 
     def _broken(self, metrics: Mapping[str, float]) -> str:
+        """Limits that are broken."""
         broken = [
             f"{name} is {metrics[name]:g}"
             for name, limit in self._study.Limits.items()
             if name in metrics and limit.broken_by(metrics[name])
         ]
         return "; ".join(broken)
+
+
+def _named(score: Score, frames: int) -> dict[str, float]:
+    """A score as metrics."""
+    accuracy = {} if score.accuracy is None else {"quality.accuracy": score.accuracy}
+    return {
+        **accuracy,
+        "quality.cosine": score.cosine,
+        "quality.cosine_min": score.cosine_min,
+        "quality.frames": frames,
+    }

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from hwflow.config.load import parse, read_yaml
+from hwflow.config.schema import VerifyConfig
 from hwflow.errors import ConfigError, did_you_mean
 
 #: What is known of every design of a study, and in which words.
@@ -17,18 +18,24 @@ METRICS: Mapping[str, str] = {
     "quality.accuracy": "verification accuracy on people that calibrated nothing",
     "quality.cosine": "mean cosine of the embeddings to the float network's",
     "quality.cosine_min": "smallest cosine of an embedding to the float network's",
+    "quality.frames": "faces or frames that quality was judged on",
     "model.weight_bits": "mean bits of a weight as stored",
     "model.bops": "bit operations a frame, a proxy of energy",
     "cost.lut": "look-up tables, predicted",
     "cost.ff": "flip-flops, predicted",
     "cost.dsp": "multiplier blocks, predicted",
-    "cost.bram": "block memories, predicted",
+    "cost.bram": "block memories in the family's own units, predicted",
+    "cost.bram18": "block memories in units of 18 Kb, predicted",
+    "cost.uram": "UltraRAMs, predicted",
+    "cost.share": "share of the part that the tightest resource takes",
     "cost.multipliers": "multipliers",
     "cost.ii_cycles": "cycles a frame",
     "cost.fps": "frames a second",
-}
-#: Those that cost nothing to know: a design that breaks a limit on them is not computed on faces.
-CHEAP = tuple(name for name in METRICS if not name.startswith("quality."))
+    "cost.latency_cycles": "cycles from a frame's first input to its last result",
+    "mcu.flash_bytes": "constants and code on a microcontroller",
+    "mcu.ram_bytes": "arena and stack on a microcontroller",
+    "mcu.latency_ms": "time of a frame on a microcontroller",
+}  # latency and mcu.* take a while: they are known where an objective or a limit names one
 
 
 def _known(name: str) -> str:
@@ -73,6 +80,12 @@ class SpaceConfig(_Section):
     Fps: Annotated[list[Annotated[float, Field(gt=0)]], BeforeValidator(_several)] | None = Field(
         None, description="frames a second that the folding is chosen for; the base's folding where absent"
     )
+    MultStyle: Annotated[list[Literal["auto", "lut", "dsp"] | None], BeforeValidator(_several)] | None = (
+        Field(None, description="how weights multiply; null where each layer may have its own")
+    )
+    Part: Annotated[list[str], Field(min_length=1), BeforeValidator(_several)] | None = Field(
+        None, description="FPGA parts"
+    )
 
 
 class Limit(_Section):
@@ -97,15 +110,34 @@ class StudyConfig(_Section):
     Limits: dict[MetricName, Limit] = Field(
         default_factory=dict, description="bounds that a design must keep"
     )
+    Tolerances: dict[MetricName, Annotated[float, Field(gt=0)]] = Field(
+        default_factory=dict,
+        description="steps that an objective is compared in: of two designs on one step neither is better",
+    )
     Part: str | None = Field(None, description="FPGA part that a design must fit")
     Target: str = Field("xc7", description="FPGA family where no part is named")
     Clock: float | None = Field(None, gt=0, description="clock, MHz; the base's if absent")
-    Trials: int = Field(100, ge=1, description="designs to weigh")
+    Mcu: str = Field("stm32h743zi", description="microcontroller that mcu.* is predicted for")
+    Trials: int = Field(100, ge=1, description="designs to weigh, no two alike")
     Sampler: Literal["nsga2", "tpe", "random"] = Field("nsga2", description="how the next design is chosen")
     Frames: int | None = Field(
         None, ge=2, description="faces or frames that quality is judged on; all if absent"
     )
+    Screen: int | None = Field(
+        None,
+        ge=2,
+        description="faces or frames on which the cosines are looked at first: a design that breaks their limits "
+        "there is judged on no more",
+    )
+    Verify: VerifyConfig | None = Field(
+        None, description="what a run of a design of the front compares; as the base says if absent"
+    )
     Seed: int = Field(1, ge=0, description="seed of the sampler")
+
+    @property
+    def wanted(self) -> frozenset[str]:
+        """Metrics that decide something."""
+        return frozenset([*self.Objectives, *self.Limits])
 
 
 def load_study(path: Path) -> StudyConfig:
@@ -121,4 +153,13 @@ def load_study(path: Path) -> StudyConfig:
         raise ConfigError(
             f"{path}: Space varies nothing", f"give at least one of {', '.join(SpaceConfig.model_fields)}"
         )
+    if study.Part and study.Space.Part:
+        raise ConfigError(f"{path}: Part is named twice", "name it in Space alone where it varies")
+    if "cost.share" in study.wanted and not (study.Part or study.Space.Part):
+        raise ConfigError(f"{path}: cost.share is a share of a part, but none is named", "add 'Part'")
+    for name in study.Tolerances:
+        if name not in study.Objectives:
+            raise ConfigError(
+                f"{path}: Tolerances.{name} is no objective", did_you_mean(name, study.Objectives)
+            )
     return study

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 from hwflow.config.schema import PrepareConfig
@@ -20,6 +21,7 @@ Point = Mapping[str, Any]
 
 _BITS = "WeightBits"
 _PLAIN = ("ActivationBits", "Scale", "WeightFormat", "Calibration", "BiasCorrection")
+_HARDWARE = ("Fps", "MultStyle", "Part")
 
 
 def dimensions(space: SpaceConfig) -> dict[str, list[Any]]:
@@ -29,11 +31,16 @@ def dimensions(space: SpaceConfig) -> dict[str, list[Any]]:
         found |= {f"{_BITS}/{place}": choices for place, choices in space.WeightBits.items()}
     elif space.WeightBits is not None:
         found[_BITS] = space.WeightBits
-    for name in (*_PLAIN, "Fps"):
+    for name in (*_PLAIN, *_HARDWARE):
         choices = getattr(space, name)
         if choices is not None:
             found[name] = choices
     return found
+
+
+def size(space: SpaceConfig) -> int:
+    """How many different designs a space holds."""
+    return prod(len(set(choices)) for choices in dimensions(space).values())
 
 
 def suggest(trial: optuna.Trial, space: SpaceConfig) -> dict[str, Any]:

@@ -10,28 +10,34 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import logging
 import warnings
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 from hwflow.errors import ConfigError, HwflowError, UserError
 from hwflow.explore.bench import Outcome, bench
+from hwflow.explore.clusters import Place, client
 from hwflow.explore.schema import StudyConfig
-from hwflow.explore.space import suggest
+from hwflow.explore.space import dimensions, size, suggest
 
 if TYPE_CHECKING:
     import distributed
     import optuna
+    from optuna.trial import TrialState
 
 STORAGE = "study.db"
 _NAME = "hwflow"
 #: Attributes of trials and of the study in the storage.
-_METRICS, _REFUSED, _ERROR, _DESIGN, _DEFINITION = "metrics", "refused", "error", "design", "definition"
-_CONNECT_SECONDS = 20
+_OUTCOME, _ERROR, _TWIN, _DEFINITION, _SESSIONS = "outcome", "error", "twin", "definition", "sessions"
+#: Designs that a sampler may choose again before it is given a new one.
+_TWINS = 10
+#: Share of a study that is one generation of NSGA-II, and its limits.
+_GENERATIONS, _POPULATION = 8, (8, 50)
 
 Track = Callable[[Iterable[int], int], Iterable[int]]
 Weigh = Callable[[str, str, bool, dict[str, Any]], Outcome | str]
@@ -55,6 +61,12 @@ class Trial:
         Why it was refused, or the error.
     design : dict
         Keys and values of its YAML; empty where it failed.
+    seconds : float
+        Processor time.
+    worker : str
+        Host and process that computed it.
+    finished : str
+        When, UTC.
     """
 
     number: int
@@ -63,6 +75,25 @@ class Trial:
     metrics: dict[str, float]
     reason: str
     design: dict[str, Any]
+    seconds: float = 0.0
+    worker: str = ""
+    finished: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Explored:
+    """What a study knows.
+
+    Parameters
+    ----------
+    trials : list of Trial
+        All finished designs, by number; no two are alike.
+    sessions : list of dict
+        When it ran: ``begun``, designs ``known`` by then, ``ended``; the last is None of one that was killed.
+    """
+
+    trials: list[Trial]
+    sessions: list[dict[str, Any]]
 
 
 def weighed(study: str, base: str, trust: bool, point: dict[str, Any]) -> Outcome | str:
@@ -81,13 +112,12 @@ def explore(
     base: Path,
     folder: Path,
     *,
-    workers: int = 1,
-    scheduler: str | None = None,
+    place: Place | None = None,
     storage: str | None = None,
     trust: bool = False,
     weigh: Weigh = weighed,
     track: Track = lambda numbers, _: numbers,
-) -> list[Trial]:
+) -> Explored:
     """Weigh designs until the study has as many as it wants.
 
     Parameters
@@ -98,10 +128,8 @@ def explore(
         YAML of the design that is varied.
     folder : pathlib.Path
         Receives the storage, where no other is named.
-    workers : int
-        Processes of the local cluster.
-    scheduler : str, optional
-        Address of a Dask scheduler to be used instead; its workers see the same files.
+    place : Place, optional
+        Where they are computed; one process of this machine if absent.
     storage : str, optional
         URL of an Optuna storage.
     trust : bool
@@ -113,8 +141,7 @@ def explore(
 
     Returns
     -------
-    list of Trial
-        All finished ones, by number.
+    Explored
 
     Raises
     ------
@@ -124,35 +151,65 @@ def explore(
         When storage or scheduler cannot be reached.
     """
     remembered = _open(study, base, folder, storage)
-    missing = study.Trials - len(_finished(remembered))
+    missing = min(study.Trials, size(study.Space)) - len(_finished(remembered))
     if missing > 0:
-        with _client(workers, scheduler) as client:
-            work = _work(
-                remembered, study, partial(weigh, study.model_dump_json(), str(base), trust), client, missing
-            )
-            for _ in track(work, missing):
+        place = place or Place()
+        with _session(remembered), client(place) as dask:
+            worker = partial(weigh, study.model_dump_json(), str(base), trust)
+            for _ in track(_work(remembered, study, worker, dask, place, missing), missing):
                 pass
-    return trials(remembered)
+    return Explored(trials(remembered), list(remembered.user_attrs.get(_SESSIONS, [])))
+
+
+@contextlib.contextmanager
+def _session(remembered: optuna.Study) -> Iterator[None]:
+    """Note when designs were computed; the end of one that was killed stays open."""
+    earlier = list(remembered.user_attrs.get(_SESSIONS, []))
+    this: dict[str, Any] = {"begun": _now(), "known": len(_finished(remembered)), "ended": None}
+    remembered.set_user_attr(_SESSIONS, [*earlier, this])
+    yield
+    remembered.set_user_attr(_SESSIONS, [*earlier, this | {"ended": _now()}])
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
 
 
 def front(study: StudyConfig, found: Iterable[Trial]) -> list[Trial]:
-    """Designs that no other one is better than in one objective and no worse in all."""
+    """Designs that no other one is better than in one objective and no worse in all.
 
-    def values(trial: Trial) -> list[float]:
+    An objective with a tolerance counts in steps of that; of the designs on the same steps the best by all of them
+    is kept.
+    """
+    signs = {name: 1 if direction == "minimize" else -1 for name, direction in study.Objectives.items()}
+
+    def exact(trial: Trial) -> list[float]:
+        return [sign * trial.metrics[name] for name, sign in signs.items()]
+
+    def steps(trial: Trial) -> list[float]:
+        units = [study.Tolerances.get(name) for name in signs]
         return [
-            trial.metrics[name] * (1 if direction == "minimize" else -1)
-            for name, direction in study.Objectives.items()
+            value if unit is None else round(value / unit)
+            for value, unit in zip(exact(trial), units, strict=True)
         ]
 
-    complete = [(trial, values(trial)) for trial in found if trial.state == "complete"]
-    kept: list[tuple[Trial, list[float]]] = []
-    for trial, own in complete:
-        beaten = any(
-            all(a <= b for a, b in zip(other, own, strict=True)) and other != own for _, other in complete
+    def within(trial: Trial) -> float:
+        """How far inside its steps a design is, to choose among those on the same."""
+        return sum(
+            value / study.Tolerances.get(name, 1.0) for name, value in zip(signs, exact(trial), strict=True)
         )
-        if not beaten and all(own != other for _, other in kept):
-            kept.append((trial, own))
-    return [trial for trial, _ in sorted(kept, key=lambda pair: pair[1])]
+
+    complete = sorted((trial for trial in found if trial.state == "complete"), key=within)
+    places = {trial.number: steps(trial) for trial in complete}
+    kept: list[Trial] = []
+    for trial in complete:
+        own = places[trial.number]
+        beaten = any(
+            all(a <= b for a, b in zip(other, own, strict=True)) and other != own for other in places.values()
+        )
+        if not beaten and all(own != places[other.number] for other in kept):
+            kept.append(trial)
+    return sorted(kept, key=exact)
 
 
 def trials(remembered: optuna.Study) -> list[Trial]:
@@ -163,22 +220,28 @@ def trials(remembered: optuna.Study) -> list[Trial]:
 def _trial(trial: optuna.trial.FrozenTrial) -> Trial:
     from optuna.trial import TrialState
 
-    attrs = trial.user_attrs
     state = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "refused"}.get(trial.state, "failed")
+    outcome, error = trial.user_attrs.get(_OUTCOME, {}), trial.user_attrs.get(_ERROR, "")
+    end = trial.datetime_complete
     return Trial(
-        trial.number, state, dict(trial.params), dict(attrs.get(_METRICS, {})),
-        str(attrs.get(_REFUSED) or attrs.get(_ERROR, "")), dict(attrs.get(_DESIGN, {})),
+        trial.number, state, dict(trial.params), dict(outcome.get("metrics", {})),
+        str(outcome.get("refused") or error), dict(outcome.get("design", {})), outcome.get("seconds", 0.0),
+        outcome.get("worker", ""), end.astimezone(timezone.utc).isoformat(timespec="seconds") if end else "",
     )  # fmt: skip
 
 
 def _finished(remembered: optuna.Study) -> list[optuna.trial.FrozenTrial]:
-    """Trials that were computed; those that a killed run left behind were not."""
+    """Trials that were computed, each design once; those that a killed run left behind were not."""
     from optuna.trial import TrialState
 
     found = remembered.get_trials(
         deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
     )
-    return [trial for trial in found if trial.state != TrialState.FAIL or _ERROR in trial.user_attrs]
+    return [
+        trial
+        for trial in found
+        if {_OUTCOME, _ERROR} & trial.user_attrs.keys() and _TWIN not in trial.user_attrs
+    ]
 
 
 # -- storage ------------------------------------------------------------------------------------------------
@@ -225,41 +288,18 @@ def _open(study: StudyConfig, base: Path, folder: Path, url: str | None) -> optu
 def _sampler(study: StudyConfig, number: int) -> optuna.samplers.BaseSampler:
     from optuna import samplers
 
-    kinds: dict[str, Any] = {
-        "nsga2": samplers.NSGAIISampler,
-        "tpe": samplers.TPESampler,
-        "random": samplers.RandomSampler,
-    }
-    sampler: samplers.BaseSampler = kinds[study.Sampler](seed=study.Seed + number)
-    return sampler
+    seed = study.Seed + number
+    if study.Sampler == "tpe":
+        return samplers.TPESampler(seed=seed)
+    if study.Sampler == "random":
+        return samplers.RandomSampler(seed=seed)
+    least, most = _POPULATION
+    return samplers.NSGAIISampler(
+        population_size=min(max(study.Trials // _GENERATIONS, least), most), seed=seed
+    )
 
 
 # -- computing ----------------------------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def _client(workers: int, scheduler: str | None) -> Iterator[distributed.Client]:
-    """A scheduler that is there, or processes of this machine."""
-    import distributed
-
-    logging.getLogger("distributed").setLevel(logging.ERROR)
-    if scheduler is not None:
-        try:
-            client = distributed.Client(scheduler, timeout=_CONNECT_SECONDS)
-        except (OSError, ValueError, TimeoutError) as error:
-            raise UserError(
-                f"the Dask scheduler {scheduler} cannot be reached: {error}",
-                "start one with `dask scheduler`, or leave out --scheduler",
-            ) from error
-        with client:
-            yield client
-        return
-    cluster = distributed.LocalCluster(
-        n_workers=workers, threads_per_worker=1, dashboard_address=None, memory_limit=0,
-        silence_logs=logging.CRITICAL,
-    )  # fmt: skip
-    with cluster, distributed.Client(cluster) as client:
-        yield client
 
 
 def _work(
@@ -267,44 +307,70 @@ def _work(
     study: StudyConfig,
     weigh: Callable[[dict[str, Any]], Outcome | str],
     client: distributed.Client,
+    place: Place,
     missing: int,
 ) -> Iterator[int]:
     """Ask, compute and tell; numbers of designs as they are finished."""
     import distributed
 
-    known = {_key(trial.params): trial for trial in _finished(remembered) if _METRICS in trial.user_attrs}
+    known = {_key(trial.params): trial for trial in _finished(remembered)}
     running: dict[Any, optuna.Trial] = {}
     queue = distributed.as_completed([], with_results=False)
-    most = max(1, sum(client.nthreads().values()))
-    done = asked = 0
+    done = twins = 0
     while done < missing:
-        while asked < missing and len(running) < most:
+        most = max(place.workers, sum(client.nthreads().values()))
+        while done + len(running) < missing and len(running) < most:
             trial = remembered.ask()
             point = suggest(trial, study.Space)
-            asked += 1
-            twin = known.get(_key(point))
-            if twin is not None:  # chosen before: what is known is told again
-                _tell(remembered, trial, study, _outcome(twin))
-                done += 1
-                yield trial.number
+            key = _key(point)
+            if key in known:  # chosen before: what is known is told again, for the sampler
+                _tell(remembered, trial, study, _outcome(known[key]), twin=known[key].number)
+                twins += 1
+                if twins % _TWINS == 0:
+                    remembered.enqueue_trial(_fresh(study, known, running, remembered))
+                continue
+            if any(_key(other.params) == key for other in running.values()):
+                remembered.tell(trial, state=_fail())
+                remembered.enqueue_trial(_fresh(study, known, running, remembered))
                 continue
             future = client.submit(weigh, dict(point), pure=False)
             running[future.key] = trial
             queue.add(future)
-        if not running:
-            continue
         future = next(queue)
+        outcome = _result(future, place)
         trial = running.pop(future.key)
-        outcome = _result(future)
         _tell(remembered, trial, study, outcome)
-        if isinstance(outcome, Outcome):
-            known[_key(trial.params)] = remembered.trials[trial.number]
+        known[_key(trial.params)] = remembered.trials[trial.number]
         done += 1
         yield trial.number
 
 
-def _result(future: Any) -> Outcome | str:
-    """What a worker found, or why none did."""
+def _fresh(
+    study: StudyConfig, known: Mapping[str, Any], running: Mapping[Any, optuna.Trial], seen: optuna.Study
+) -> dict[str, Any]:
+    """A point of the space that was not chosen yet, for a sampler that goes round in circles."""
+    taken = {*known, *(_key(trial.params) for trial in running.values())}
+    choices = dimensions(study.Space)
+    random = Random(f"{study.Seed} {len(seen.get_trials(deepcopy=False))}")
+    while True:
+        point = {name: random.choice(values) for name, values in choices.items()}
+        if _key(point) not in taken:
+            return point
+
+
+def _result(future: Any, place: Place) -> Outcome | str:
+    """What a worker found, or why none did.
+
+    Raises
+    ------
+    UserError
+        When the scheduler is gone; what was under way is not finished then, and is asked for again next time.
+    """
+    if future.cancelled():
+        raise UserError(
+            f"the Dask scheduler {place.scheduler or ''} is gone while designs were computed",
+            "start it again and give the same command: what is finished is kept",
+        )
     try:
         outcome: Outcome | str = future.result()
     except Exception as error:  # noqa: BLE001 - Dask gives up when several workers have died over a design
@@ -312,16 +378,28 @@ def _result(future: Any) -> Outcome | str:
     return outcome
 
 
-def _tell(remembered: optuna.Study, trial: optuna.Trial, study: StudyConfig, outcome: Outcome | str) -> None:
+def _fail() -> TrialState:
     from optuna.trial import TrialState
 
+    return TrialState.FAIL
+
+
+def _tell(
+    remembered: optuna.Study,
+    trial: optuna.Trial,
+    study: StudyConfig,
+    outcome: Outcome | str,
+    twin: int | None = None,
+) -> None:
+    from optuna.trial import TrialState
+
+    if twin is not None:
+        trial.set_user_attr(_TWIN, twin)
     if isinstance(outcome, str):
         trial.set_user_attr(_ERROR, outcome)
         remembered.tell(trial, state=TrialState.FAIL)
         return
-    trial.set_user_attr(_METRICS, dict(outcome.metrics))
-    trial.set_user_attr(_DESIGN, dict(outcome.design))
-    trial.set_user_attr(_REFUSED, outcome.refused)
+    trial.set_user_attr(_OUTCOME, asdict(outcome))
     absent = [name for name in study.Objectives if name not in outcome.metrics]
     if outcome.refused:
         remembered.tell(trial, state=TrialState.PRUNED)
@@ -332,9 +410,9 @@ def _tell(remembered: optuna.Study, trial: optuna.Trial, study: StudyConfig, out
         remembered.tell(trial, [outcome.metrics[name] for name in study.Objectives])
 
 
-def _outcome(trial: optuna.trial.FrozenTrial) -> Outcome:
+def _outcome(trial: optuna.trial.FrozenTrial) -> Outcome | str:
     attrs = trial.user_attrs
-    return Outcome(attrs[_METRICS], attrs[_REFUSED], attrs[_DESIGN])
+    return Outcome(**attrs[_OUTCOME]) if _OUTCOME in attrs else str(attrs[_ERROR])
 
 
 def _key(point: Any) -> str:

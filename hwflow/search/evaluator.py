@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,7 +90,7 @@ class Evaluator:
         self._model, self._calibration = model, calibration
         self._inputs, self._people = inputs, people
         self._nets: dict[str, Net] = {}
-        self._simulation: Simulation | None = None
+        self._simulations: dict[str, Simulation] = {}
         self._ranges: dict[str, dict[str, float]] = {}
         self._reference: NDArray[np.float64] | None = None
 
@@ -145,6 +145,23 @@ class Evaluator:
         """Quality of a network as :meth:`quantized` gives it."""
         return self._score(self._simulate(net, scheme))
 
+    def verified_score(self, net: Net, scheme: Scheme, frames: int) -> Score:
+        """The same as exact arithmetic gives it: the first ``frames`` are computed in float64 as well.
+
+        Where any value of those differs, all are computed in float64.
+        """
+        outputs = self._simulate(net, scheme)
+        exact = self._simulate(net, scheme, slice(frames), "float64")
+        if not np.array_equal(outputs[:frames], exact):
+            outputs = self._simulate(net, scheme, dtype="float64")
+        return self._score(outputs)
+
+    def screened(self, net: Net, scheme: Scheme, frames: int) -> Score:
+        """Cosines on so many of the inputs, spread over all; no accuracy."""
+        chosen = np.unique(np.linspace(0, len(self._inputs) - 1, frames).astype(int))
+        cosine = self._cosines(self._simulate(net, scheme, chosen), self.reference[chosen])
+        return Score(float(cosine.mean()), float(cosine.min()), None)
+
     def weight_bits(self, config: PrepareConfig) -> float:
         """Mean bits of a weight as stored, with what is stored once for many: codebooks, scales."""
         net = self.net(config)
@@ -154,14 +171,28 @@ class Evaluator:
         scales = per_scale * sum(scale.size for scale in scheme.scales.values())
         return (stored_bits(scheme.weights, counts) + scales) / sum(counts.values())
 
-    def _simulate(self, net: Net, scheme: Scheme | None) -> NDArray[np.float64]:
-        if self._simulation is None:
-            self._simulation = Simulation(net)
+    def _simulate(
+        self,
+        net: Net,
+        scheme: Scheme | None,
+        chosen: slice | NDArray[np.int64] = slice(None),
+        dtype: Literal["float32", "float64"] = "float32",
+    ) -> NDArray[np.float64]:
+        if dtype not in self._simulations:
+            self._simulations[dtype] = Simulation(net, dtype=dtype)
         weights, formats = simulated_weights(net, scheme), scheme.activations if scheme else {}
-        return self._simulation.run(self._inputs, weights, formats)
+        return self._simulations[dtype].run(self._inputs[chosen], weights, formats)
 
     def _score(self, outputs: NDArray[np.float64]) -> Score:
-        rows = outputs.reshape(len(outputs), -1)
-        cosine = paired_cosine(rows, self.reference.reshape(len(outputs), -1))
-        accuracy = None if self._people is None else float(evaluate(rows, self._people).accuracy)
+        cosine = self._cosines(outputs, self.reference)
+        accuracy = None
+        if self._people is not None:
+            accuracy = float(evaluate(outputs.reshape(len(outputs), -1), self._people).accuracy)
         return Score(float(cosine.mean()), float(cosine.min()), accuracy)
+
+    @staticmethod
+    def _cosines(outputs: NDArray[np.float64], reference: NDArray[np.float64]) -> NDArray[np.float64]:
+        found: NDArray[np.float64] = paired_cosine(
+            outputs.reshape(len(outputs), -1), reference.reshape(len(reference), -1)
+        )
+        return found
