@@ -2,8 +2,9 @@
 """Calibration of the resource model: synthesis of the sweep, the fit, and how well held-out modules are predicted.
 
 Every module of the sweep belongs to one of two halves by its content, before anything is fitted: a quarter is held
-out and only predicted. Coefficients minimise the squared relative error over the others, none below zero, drawn
-towards 1, what the structure would take by itself.
+out and only predicted. Coefficients minimise the relative error over the others (Huber's loss: squares of small
+errors, sizes of large ones, so that one odd module does not bend all others), none below zero, drawn towards 1, what
+the structure would take by itself.
 """
 
 from __future__ import annotations
@@ -43,6 +44,8 @@ _LARGEST = 2500
 _PULL = 0.15
 #: Errors count from this size on: one LUT of four is no 25 %.
 _LEAST = 8
+#: Relative error from which on an error counts by its size, not its square, and rounds of the fit that find them.
+_OUTLIER, _ROUNDS = 0.2, 12
 #: Families with few modules of their own start from the coefficients of a relative.
 RELATIVES = {"xcup": "xc7", "xcup-uram": "xc7", "nexus": "ecp5", "gowin": "ecp5", "ice40": "ecp5"}
 _HEAD = """\
@@ -190,8 +193,13 @@ def fit(
     wanted = np.array([sample.measured[target.name].lut for sample in samples], dtype=float)
     pull = _PULL * np.sqrt(max(len(samples), 100) / 100)
     centre = np.array([(prior or {}).get(name, 1.0) for name in features])
-    rows = np.vstack([matrix / scale[:, None], pull * np.eye(len(features))])
-    found, _ = nnls(rows, np.concatenate([wanted / scale, pull * centre]), maxiter=100 * len(features))
+    rows, relative = matrix / scale[:, None], wanted / scale
+    weight = np.ones(len(samples))
+    for _ in range(_ROUNDS):
+        left = np.vstack([rows * weight[:, None], pull * np.eye(len(features))])
+        right = np.concatenate([relative * weight, pull * centre])
+        found, _ = nnls(left, right, maxiter=100 * len(features))
+        weight = np.sqrt(np.minimum(1, _OUTLIER / np.maximum(abs(rows @ found - relative), 1e-9)))
     return {name: round(float(value), 4) for name, value in zip(features, found, strict=True)}
 
 

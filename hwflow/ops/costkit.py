@@ -145,6 +145,11 @@ class Structure:
         else:
             self.lut(feature, times * 2 * ceil(bits / 2))
 
+    def step(self, feature: str, bits: int, times: float = 1) -> None:
+        """A sum with a constant: a carry chain with inputs of its own takes the register as it is."""
+        if bits < self.fabric.least_carry or self.fabric.lut_inputs <= 4:
+            self.add(feature, bits, times)
+
     def choice(self, feature: str, bits: float, inputs: int) -> None:
         """One function of so many inputs for each bit, where most inputs are control that all bits share.
 
@@ -227,10 +232,12 @@ class Structure:
         low: int = 0,
         width: int | None = None,
         smooth: bool = False,
+        registered: bool = True,
     ) -> Placed:
         """A constant memory with registered reads of the bits from ``low`` on.
 
-        ``smooth`` stands for the values of a function, whose high bits are simple.
+        ``smooth`` stands for the values of a function, whose high bits are simple; where not ``registered``, a
+        multiplier holds what is read.
         """
         width = contents.width if width is None else width
         used = np.zeros(contents.width, dtype=bool)
@@ -246,7 +253,7 @@ class Structure:
             seen = contents.distinct(low, width)
             share = _SMOOTH if smooth else 1.0
             self.lut(feature, reads * seen * self._rom_luts(contents.depth) * share)
-            self.register(seen * reads)
+            self.register(seen * reads * registered)
         elif placed.banks > 1:
             self.mux("memory.banks", placed.banks, seen * reads)
             self.register((placed.banks - 1).bit_length() * reads)

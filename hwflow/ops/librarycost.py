@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from math import ceil, gcd
 
-from hwflow.ops.costkit import Parameters, Structure, contents, number
+from hwflow.ops.costkit import Contents, Parameters, Structure, contents, number
 
 _CODEBOOK, _MINIFLOAT = 5, 6  # weight codes
 
@@ -20,13 +20,15 @@ def fifo(s: Structure, p: Parameters) -> None:
     s.memory(depth, width)
     address, count = max(_clog2(depth), 1), _clog2(depth + 1)
     s.register(2 * address + count + 1)
-    s.add("fifo.address", address, 2)
-    if depth & (depth - 1):
-        s.logic("fifo.address", address, 2)
-        s.lut("fifo.wrap", 2 * address)
-    s.add("fifo.count", count, 2)
+    s.step("fifo.address", address, 2)
+    if depth & (depth - 1) and address >= s.fabric.least_carry:
+        s.logic("fifo.wrap", address, 2)
+        # Bits that the last address plus one has not are zero anyway, where mapping sees through the carry chain.
+        s.lut("fifo.wrap", 2 * (depth.bit_count() if s.fabric.lut_inputs > 4 else address))
+    s.step("fifo.count", count)
+    s.add("fifo.count", count)
     s.logic("fifo.count", count, 2)
-    s.lut("fifo.control", 1)
+    s.lut("fifo.control", 3)
 
 
 def fork(s: Structure, p: Parameters) -> None:
@@ -77,17 +79,19 @@ def cast(
     times: int = 1,
     registered: bool = True,
     free: int = 0,
+    chosen: bool = False,
 ) -> int:
     """``hwf_cast``; returns how many bits of its input matter.
 
     ``free`` says how many bits a sum right before it rounds away on the side: one by its carry input, any number
-    where it adds a constant anyway.
+    where it adds a constant anyway. ``chosen`` says that its input is a choice of two values.
     """
     shift = in_frac - out_frac
     right, left = max(shift, 0), max(-shift, 0)
     rounds = right > 0 and rounding != 0
     # Bits of the rounded value, its sign included.
-    value = max(in_w + (0 if signed else 1) + left - right, 1) + int(rounds)
+    carried = rounds and right > free  # rounding may need a bit more; on the side of a sum, its width has it
+    value = max(in_w + (0 if signed else 1) + left - right, 1) + int(carried)
     room = out_w + (0 if out_signed else 1)
     clips = overflow != 0 and (value > room or (not out_signed and signed and not relu))
     kept = value if overflow or relu else min(value, room)
@@ -101,7 +105,7 @@ def cast(
     ):  # each bit a function of the whole input
         s.choice("cast.clip", times * out_w, in_w)
         return in_w
-    if rounds and right > free:
+    if carried:
         # To add a constant takes no LUTs where carry chains have inputs of their own.
         if narrow:
             s.add("cast.round", min(kept, value) + 1, times)
@@ -110,14 +114,8 @@ def cast(
         elif rounding != 2:
             s.add("cast.sign", right, times)
     if clips:
-        # Bits that tell whether the value fits; a negative one clears the register of an unsigned result.
         above = max(value - room, 0) + 1
-        inputs = above + (1 if out_signed else 0)
-        limit = s.fabric.lut_inputs + 2
-        s.choice(
-            "cast.clip", times * (out_w - out_signed), min(inputs, limit) if inputs <= limit + 1 else inputs
-        )
-        s.logic("cast.detect", above, times * (2 if inputs > s.fabric.lut_inputs + 3 else 1))
+        clip(s, above, out_w - out_signed, times, signed=bool(out_signed), relu=bool(relu), chosen=chosen)
     elif relu and signed:
         s.lut("cast.relu", times * out_w)
     # Truncation looks at no bit below the result, rounding half up at one.
@@ -126,8 +124,37 @@ def cast(
     return max(top - below, 0)
 
 
+def clip(s: Structure, above: int, bits: int, times: int, *, signed: bool, relu: bool, chosen: bool) -> None:
+    """Limits of ``hwf_cast``: ``above`` bits tell whether the value fits, ``bits`` are replaced where it does not.
+
+    Mapping for speed lets each bit look at all of them as long as hard multiplexers make one function of its LUTs, of
+    which a choice in front takes some; from there on, they are decoded once. The zeros of an unsigned result come from
+    the reset of its register, so that wide LUTs then need no sign.
+    """
+    inputs, size = above + 1, s.fabric.lut_inputs
+    if size > 4:
+        most = size - 2 + (2 + (not chosen)) * signed
+        own = 2 if inputs > size else 1
+    else:
+        most = 0 if relu else size + 3
+        own = 1 << min(max(inputs - size, 0), 2 if chosen else 3)
+    if inputs <= most:
+        s.lut("cast.clip", times * bits * own)
+    else:
+        s.lut("cast.clip", times * bits)
+        s.logic("cast.detect", above, times)
+
+
 def cast_of(
-    s: Structure, p: Parameters, in_w: int, signed: int, in_frac: int, *, times: int, free: int = 0
+    s: Structure,
+    p: Parameters,
+    in_w: int,
+    signed: int,
+    in_frac: int,
+    *,
+    times: int,
+    free: int = 0,
+    chosen: bool = False,
 ) -> int:
     """The cast to the module's output grid ``Y``, in so many lanes."""
     return cast(
@@ -143,13 +170,14 @@ def cast_of(
         relu=number(p, "Relu"),
         times=times,
         free=free,
+        chosen=chosen,
     )
 
 
-def table(s: Structure, p: Parameters, name: str, lanes: int) -> None:
+def table(s: Structure, entries: Contents, lanes: int) -> None:
     """``hwf_table``: each pair of lanes has a copy."""
     for first in range(0, lanes, 2):
-        s.rom("table", contents(p, name), reads=min(2, lanes - first), smooth=True)
+        s.rom("table", entries, reads=min(2, lanes - first), smooth=True)
 
 
 def window(
@@ -334,7 +362,7 @@ def mvu(
                 if not packs:
                     s.register(weights.distinct(low, word_w))
             if codebook:
-                table(s, p, "TableFile", groups * chains)
+                table(s, contents(p, "TableFile"), groups * chains)
     # Words: lane k of a chain waits k cycles; the last two registers move into the multipliers.
     for k in range(chain):
         length = k + 1 + wait
@@ -417,13 +445,21 @@ def reorder(s: Structure, p: Parameters) -> None:
     place = count + position
     sizes = [number(p, f"Size{level}", 1) for level in range(4)]
     sizes[3] //= lanes
-    for _ in range(lanes):
+
+    def advance() -> None:
+        """An address and words to add, modulo the words: a sum, and where these are no power of two a comparison."""
+        wraps = words & (words - 1)
+        s.add("reorder.address", count + 1 if wraps else address, 3 if wraps else 1)
+
+    for lane in range(lanes):
         s.memory(words, lanes_in * width)
+        advance()
         if lanes_in > 1:
             s.register(position)
             s.mux("pick", lanes_in, width)
-            s.add("reorder.position", position + 1, 2)
-        s.add("reorder.address", count + 1, 3)
+        if lane:
+            s.step("reorder.place", count)
+            s.lut("reorder.position", position + 1 if lanes_in > 1 else 0)
     s.register((2 if words > block else 1) * address + count + 1)
     used = count + (position if lanes_in > 1 else 0)
     s.register(used * (1 + sum(size > 1 for size in sizes[:3])))
@@ -431,7 +467,9 @@ def reorder(s: Structure, p: Parameters) -> None:
         s.counter("counter", size - 1, spare=True)
     s.add("reorder.place", place, 2)
     s.lut("reorder.place", 2 * place)
-    s.add("reorder.address", count, 4)
+    if words > block:
+        advance()
+    s.add("reorder.address", count, 3)
     s.lut("control", 6)
 
 

@@ -15,14 +15,15 @@ def affine(s: Structure, p: Parameters) -> None:
     s.register(4)
     s.lut("stage", 4)
     s.counter("counter", words - 1)
+    product = x_w + 1 - number(p, "XSigned", 1) + scale_w
+    hard = s.multiply("product", product - scale_w, scale_w, product, times=lanes)
+    packed = hard > 0 and s.fabric.packs_registers
     if words > 1:
         offsets = contents(p, "BiasFile")
-        s.rom("rom", contents(p, "ScaleFile"))
+        s.rom("rom", contents(p, "ScaleFile"), registered=not packed)
         s.rom("rom", offsets)
         s.register(offsets.distinct(0, offsets.width))
-    product = x_w + 1 - number(p, "XSigned", 1) + scale_w
-    packed = s.multiply("product", product - scale_w, scale_w, product, times=lanes)
-    if not (packed and s.fabric.packs_registers):
+    if not packed:
         s.register(lanes * (x_w + min(product, sum_w) + used))
         s.add("sum", used, lanes)
 

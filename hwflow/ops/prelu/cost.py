@@ -14,7 +14,7 @@ def prelu(s: Structure, p: Parameters) -> None:
     up, down = max(frac, 0), max(-frac, 0)
     words = number(p, "Slopes", 1) // lanes
     product = max(x_w + slope_w + down, x_w + up)
-    used = cast_of(s, p, product + 1, 1, number(p, "XFrac") + up, times=lanes)
+    used = cast_of(s, p, product + 1, 1, number(p, "XFrac") + up, times=lanes, chosen=True)
     s.register(3)
     s.lut("stage", 4)
     s.counter("counter", words - 1)

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from hwflow.ops.costkit import Parameters, Structure, number
+from hwflow.ops.costkit import Parameters, Structure, contents, number
 from hwflow.ops.librarycost import cast, cast_of, fifo, table
 
 
@@ -23,7 +23,7 @@ def softmax(s: Structure, p: Parameters) -> None:
         s.add("sum", exp_bits, lanes)
     s.counter("counter", words - 1)
     s.register(lanes * exp_bits + 5 + 2 * sum_w)
-    table(s, p, "ExpFile", lanes)
+    table(s, contents(p, "ExpFile"), lanes)
     s.add("sum", sum_w, lanes)
     fifo(s, {"Width": lanes * e_w, "Depth": deep})
     s.register(4)
@@ -32,7 +32,7 @@ def softmax(s: Structure, p: Parameters) -> None:
         s, acc_w, number(p, "AccSigned", 1), e_frac, inv_w, number(p, "InvInSigned", 1), number(p, "InvInFrac"),
         number(p, "InvInRounding"), number(p, "InvInOverflow"),
     )  # fmt: skip
-    table(s, p, "InvFile", 1)
+    table(s, contents(p, "InvFile"), 1)
     fifo(s, {"Width": r_w, "Depth": tokens})
     s.counter("counter", words - 1)
     s.register(2 + lanes * (e_w + r_w))
