@@ -6,20 +6,31 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hwflow.cli.common import JsonFlag, echo, emit_json, guarded, table
-from hwflow.errors import BudgetError, VerificationError
+from hwflow.cli.batch import LAST_STEP, Outcome, outcome, run_folders
+from hwflow.cli.common import (
+    JsonFlag,
+    echo,
+    emit_json,
+    error_record,
+    guarded,
+    show_error,
+    table,
+    told_error,
+)
+from hwflow.errors import BudgetError, UserError, VerificationError
 
 if TYPE_CHECKING:
     from hwflow.flow.progress import Progress
     from hwflow.flow.runner import RunResult
     from hwflow.records import Metric, RungRecord
 
-LAST_STEP, REPORT = "verify", "report.html"
+REPORT = "report.html"
 #: Beginnings of the figures of all targets, which a command of its own shows side by side.
 _COST = ("cost.", "mcu.")
 
@@ -34,38 +45,84 @@ OutOption = Annotated[
 
 @guarded
 def run(
-    config: ConfigArgument,
+    configs: Annotated[
+        list[Path], typer.Argument(metavar="CONFIG...", help="YAML files of designs.", show_default=False)
+    ],
     out: OutOption = None,
     first: Annotated[
         str | None, typer.Option("--from", metavar="STEP", help="Run STEP and all after it in any case.")
     ] = None,
     last: Annotated[str | None, typer.Option("--until", metavar="STEP", help="Stop after STEP.")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Forget an earlier run in the run folder.")] = False,
+    changed: Annotated[
+        bool, typer.Option("--changed", help="Leave out designs that passed with the very same inputs.")
+    ] = False,
+    junit: Annotated[
+        Path | None,
+        typer.Option("--junit", metavar="FILE", help="JUnit XML of all designs, for CI systems."),
+    ] = None,
     trust: TrustFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Quantize, convert, emit, simulate and verify a design.
+    """Quantize, convert, emit, simulate and verify designs.
 
-    Steps whose inputs have not changed are left out. The run folder holds the C++ project, the
-    SystemVerilog, all figures (metrics.json) and the report (report.html).
+    Steps whose inputs have not changed are left out. A run folder holds the C++ project, the
+    SystemVerilog, all figures (metrics.json), the report (report.html) and its short form for CI
+    systems (junit.xml). With --changed, a design is left out altogether when it passed before with the
+    same keys, model file, hwflow and tools, in whatever folder; results are remembered in the user's
+    cache. Of several designs all are run; the exit code is that of the first one that failed.
     """
-    out = out or Path("runs") / config.stem
+    from hwflow.report.junit import write_junit
+
+    if changed and (first or last or fresh):
+        raise UserError("--changed says by itself what runs", "leave out --from, --until and --fresh")
+    several, done = len(configs) > 1 or changed, list[Outcome]()
     try:
-        result = execute(config, out, first=first, last=last, fresh=fresh, trust=trust)
-    except (BudgetError, VerificationError):
-        typer.echo(f"report: {out / REPORT}", err=True)
-        raise
-    if as_json:
-        emit_json(
-            {
-                "run": str(result.folder),
-                "reused": result.reused,
-                "step_seconds": result.seconds,
-                "metrics": [metric.model_dump() for metric in result.metrics],
-            }
-        )
-    else:
-        _show(result)
+        for config, folder in run_folders(configs, out).items():
+            attempt = partial(execute, config, folder, first=first, last=last, fresh=fresh, trust=trust)
+            done.append(outcome(config, folder, attempt, trust=trust, changed=changed))
+            if several and not as_json:
+                _tell(done[-1])
+    finally:
+        if junit is not None:
+            write_junit(junit, [one.suite for one in done])
+    error = next((one.error for one in done if one.error), None)
+    if several:
+        if as_json:
+            emit_json([_record(one) for one in done])
+        if error is not None:
+            raise typer.Exit(error.exit_code)
+    elif error is not None:
+        if isinstance(error, BudgetError | VerificationError):
+            typer.echo(f"report: {done[0].folder / REPORT}", err=True)
+        raise error
+    elif as_json:
+        emit_json(_record(done[0]))
+    elif done[0].result is not None:
+        _show(done[0].result)
+
+
+def _record(one: Outcome) -> dict[str, Any]:
+    """What became of a design, as JSON."""
+    record: dict[str, Any] = {
+        "config": str(one.config),
+        "run": str(one.folder.absolute()),
+        "state": one.state,
+        "metrics": [metric.model_dump() for metric in one.suite.metrics],
+    }
+    if one.result is not None:
+        record |= {"reused": one.result.reused, "step_seconds": one.result.seconds}
+    return record | (error_record(one.error) if one.error is not None else {})
+
+
+def _tell(one: Outcome) -> None:
+    """What became of one of several designs."""
+    if one.error is not None:
+        show_error(one.error, as_json=False)
+        echo(f"{one.config}: failed")
+        return
+    passed = f"unchanged, passed {one.since}" if one.since else f"done, {one.folder / REPORT}"
+    echo(f"{one.config}: {passed}; {verdict(one.suite.rungs)}")
 
 
 def execute(
@@ -82,12 +139,11 @@ def execute(
     from hwflow.config.load import load_config
     from hwflow.flow.runner import Flow
     from hwflow.flow.steps import STEPS, needed_first
-    from hwflow.report import render
 
     design = load_config(config)
     steps = needed_first(last) if last and only_needed else STEPS
     with ExitStack() as stack:
-        return Flow(steps, finish=render.render_report).run(
+        return Flow(steps, partial(_finish, config), partial(_failed, config)).run(
             design,
             config_path=config,
             out=out,
@@ -98,6 +154,25 @@ def execute(
             argv=sys.argv[1:],
             progress=show_progress(stack),
         )
+
+
+def _finish(config: Path, folder: Path) -> None:
+    """Report of a run, for people and for CI systems."""
+    from hwflow.report import junit, render
+
+    render.render_report(folder)
+    junit.write_junit(folder / junit.NAME, [junit.suite_of(folder, config.stem, config.as_posix())])
+
+
+def _failed(config: Path, folder: Path, error: BaseException) -> None:
+    """No report is better than that of an earlier run."""
+    from hwflow.report import junit
+
+    for name in (REPORT, junit.NAME):
+        (folder / name).unlink(missing_ok=True)
+    if isinstance(error, Exception):
+        suite = junit.Suite(config.stem, config.as_posix(), error=told_error(error))
+        junit.write_junit(folder / junit.NAME, [suite])
 
 
 def show_progress(stack: ExitStack) -> Progress:

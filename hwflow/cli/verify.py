@@ -11,7 +11,7 @@ import typer
 
 from hwflow.cli.common import JsonFlag, emit_json, guarded, table
 from hwflow.cli.run import OutOption, TrustFlag, execute
-from hwflow.errors import UserError, VerificationError
+from hwflow.errors import BudgetError, HwflowError, UserError, VerificationError
 
 if TYPE_CHECKING:
     from hwflow.records import RungRecord
@@ -50,13 +50,13 @@ def verify(
             "--locate looks into hwflow's own RTL; --rtl compares another one", "give one of them"
         )
     folder = out or (design if design.is_dir() else Path("runs") / design.stem)
-    mismatch: VerificationError | None = None
+    mismatch: HwflowError | None = None
     if design.is_dir():
         _check_run(design, "golden" if rtl else RECORD)
     else:
         try:
             execute(design, folder, last="hls" if rtl else STEP, trust=trust)
-        except VerificationError as error:
+        except (VerificationError, BudgetError) as error:
             mismatch = error
     rungs = _located(folder) if find else _vendor(folder, rtl) if rtl else _rungs(folder)
     wrong = [rung for rung in rungs if rung.mismatches]

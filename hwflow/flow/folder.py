@@ -16,6 +16,7 @@ from pathlib import Path
 
 import hwflow
 from hwflow.errors import ConfigError, UserError
+from hwflow.files import write_text
 from hwflow.records import Metric, read_metrics, write_metrics
 
 logger = logging.getLogger(__name__)
@@ -90,7 +91,7 @@ class RunFolder:
             if fresh:
                 self._empty()
             new = not self._marker.is_file()
-            self._marker.write_text(json.dumps({"format": FORMAT, "hwflow": hwflow.__version__}) + "\n")
+            write_text(self._marker, json.dumps({"format": FORMAT, "hwflow": hwflow.__version__}) + "\n")
             self.logs.mkdir(exist_ok=True)
             try:
                 yield new
@@ -177,7 +178,7 @@ class RunFolder:
 
     def save_stamp(self, step: str, stamp: Stamp) -> None:
         """Record that a step is done."""
-        (self.steps / f"{step}.json").write_text(json.dumps(asdict(stamp), indent=1) + "\n")
+        write_text(self.steps / f"{step}.json", json.dumps(asdict(stamp), indent=1) + "\n")
 
     def clear(self, step: str, outputs: Iterable[str] = ()) -> None:
         """Forget that a step was done, and remove what it wrote."""

@@ -14,6 +14,7 @@ from typing import Any
 
 from hwflow.config.load import resolve
 from hwflow.config.schema import DesignConfig
+from hwflow.files import write_text
 from hwflow.flow.folder import FORMAT, Stamp
 from hwflow.tools.paths import package_dir
 from hwflow.tools.versions import versions
@@ -74,9 +75,7 @@ def build_manifest(
 
 def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
     """Write ``manifest.json``; a reader sees the old one or the new one, never a part."""
-    partial = folder / f".{NAME}.partial"
-    partial.write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n")
-    partial.replace(folder / NAME)
+    write_text(folder / NAME, json.dumps(manifest, indent=1, sort_keys=True) + "\n")
 
 
 def git_state(folder: Path) -> dict[str, Any] | None:

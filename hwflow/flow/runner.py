@@ -8,7 +8,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -16,13 +16,14 @@ from typing import Any
 
 import hwflow
 from hwflow import log
+from hwflow.budget import budget_lines
 from hwflow.config.schema import DesignConfig
 from hwflow.errors import BudgetError, ConfigError, HwflowError, InternalError, did_you_mean
 from hwflow.flow.context import Context
 from hwflow.flow.folder import RunFolder, Stamp, sha256
 from hwflow.flow.manifest import build_manifest, write_manifest
 from hwflow.flow.progress import LogProgress, Progress
-from hwflow.records import Metric, bound, keeps
+from hwflow.records import Metric
 from hwflow.tools.paths import package_dir
 from hwflow.tools.versions import package_version, require_for
 
@@ -95,9 +96,16 @@ class Flow:
         All steps, each after those it needs.
     finish : callable, optional
         Called with the run folder once all steps are done and recorded, also where they found a fault.
+    failed : callable, optional
+        Called with the run folder and the error when a step could not be done.
     """
 
-    def __init__(self, steps: Sequence[Step], finish: Callable[[Path], object] | None = None) -> None:
+    def __init__(
+        self,
+        steps: Sequence[Step],
+        finish: Callable[[Path], object] | None = None,
+        failed: Callable[[Path, BaseException], object] | None = None,
+    ) -> None:
         names: list[str] = []
         for step in steps:
             if unknown := set(step.needs) - set(names):
@@ -106,6 +114,7 @@ class Flow:
         self.steps = tuple(steps)
         self.names = tuple(names)
         self.finish = finish
+        self.failed = failed
 
     def run(
         self,
@@ -168,14 +177,14 @@ class Flow:
                 progress,
             )
             book = _Book(config, config_path, argv, folder)
-            with _logging_to(folder.path / "hwflow.log"), book.noting_failure(self.steps[-1]):
+            with _logging_to(folder.path / "hwflow.log"), book.noting_failure(self.steps[-1], self.failed):
                 result = self._run_steps(context, folder, book, steps, forced)
                 whole = steps[-1] is self.steps[-1]
                 book.write("complete" if whole else "partial")
                 if whole and self.finish is not None:
                     self.finish(folder.path)
                 if context.deferred:
-                    raise context.deferred[0]
+                    check_budget(config, result.metrics, context.deferred[0])
         if whole:
             check_budget(config, result.metrics)
         return result
@@ -263,41 +272,50 @@ def step_key(step: Step, context: Context, stamps: dict[str, Stamp]) -> str:
 def code_hash(name: str) -> str:
     """Hash of the source of a subpackage or module of hwflow, data files included."""
     path = package_dir() / name
-    path = path if path.exists() else path.with_suffix(".py")
+    return tree_hash(path if path.exists() else path.with_suffix(".py"), package_dir())
+
+
+def tree_hash(path: Path, root: Path | None = None) -> str:
+    """Hash of a file, or of all files below a folder; their names count from ``root`` on, or from ``path``."""
     files = sorted(entry for entry in path.rglob("*") if entry.is_file()) if path.is_dir() else [path]
     digest = hashlib.sha256()
     for file in files:
         if "__pycache__" not in file.parts:
-            digest.update(f"{file.relative_to(package_dir())}\0{sha256(file)}\0".encode())
+            digest.update(f"{file.relative_to(root or path)}\0{sha256(file)}\0".encode())
     return digest.hexdigest()
 
 
-def check_budget(config: DesignConfig, metrics: Sequence[Metric]) -> None:
+def check_budget(config: DesignConfig, metrics: Sequence[Metric], fault: HwflowError | None = None) -> None:
     """Compare the metrics with the design's budget.
+
+    Parameters
+    ----------
+    config : DesignConfig
+        The design.
+    metrics : sequence of Metric
+        Figures of its run.
+    fault : HwflowError, optional
+        What the run found wrong by itself.
 
     Raises
     ------
     BudgetError
-        With every line that is broken.
+        With every line that is broken. A fault goes before, unless it is what breaks the budget.
     ConfigError
         When the budget names a metric that the run does not have.
     """
-    found = {metric.name: metric for metric in metrics}
-    broken = []
-    for name, limit in config.Hwflow.Budget.items():
-        if name not in found:
-            raise ConfigError(f"Hwflow.Budget.{name}: the run has no such metric", did_you_mean(name, found))
-        metric = found[name]
-        unit = "" if metric.unit == "1" else f" {metric.unit}"
-        if metric.value is None:
-            broken.append(f"{name}: {bound(name)} {limit:g}{unit}, but no value: {metric.reason}")
-        elif isinstance(metric.value, str):
-            raise ConfigError(f"Hwflow.Budget.{name}: the metric is a text, {metric.value!r}")
-        elif not keeps(name, metric.value, limit):
-            broken.append(f"{name}: {bound(name)} {limit:g}{unit}, but {metric.value:g}")
+    found = {metric.name for metric in metrics}
+    budget = config.Hwflow.Budget
+    if unknown := [name for name in budget if name not in found and fault is None]:
+        name = unknown[0]
+        raise ConfigError(f"Hwflow.Budget.{name}: the run has no such metric", did_you_mean(name, found))
+    broken = [line for line in budget_lines(budget, metrics) if line.name in found and not line.kept]
+    if fault is not None and not any(line.name.endswith(".mismatches") for line in broken):
+        raise fault
     if broken:
         lines = "".join(f"\n  - {line}" for line in broken)
-        raise BudgetError(f"the design breaks its budget:{lines}", "change the design, or Hwflow.Budget")
+        why = f"\n{fault.message}" if fault else ""
+        raise BudgetError(f"the design breaks its budget:{lines}{why}", "change the design, or Hwflow.Budget")
 
 
 class _Book:
@@ -326,17 +344,22 @@ class _Book:
         write_manifest(self._folder.path, manifest)
 
     @contextmanager
-    def noting_failure(self, final: Step) -> Iterator[None]:
+    def noting_failure(
+        self, final: Step, failed: Callable[[Path, BaseException], object] | None
+    ) -> Iterator[None]:
         """Mark the folder when the run fails; what the final step once wrote is no longer true then."""
         try:
             yield
         except BaseException as error:
             logger.debug("the run failed", exc_info=True)
             folder = self._folder
-            if final.name not in self.stamps:
-                folder.clear(final.name, final.outputs)
             message = error.message if isinstance(error, HwflowError) else type(error).__name__
-            self.write(f"failed: {message}")
+            with suppress(OSError):  # of a full disk, where this may be the second time that it shows
+                if final.name not in self.stamps:
+                    folder.clear(final.name, final.outputs)
+                    if failed is not None:
+                        failed(folder.path, error)
+                self.write(f"failed: {message}")
             raise
 
 

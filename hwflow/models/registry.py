@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from hwflow.errors import ConfigError, FetchError, ToolNotFoundError, UserError, did_you_mean
+from hwflow.models.building import without_autograph
 from hwflow.models.seeding import seed_weights
 from hwflow.tools.paths import cache_dir
 
@@ -360,7 +361,7 @@ def load(name: str, seed: int = 1) -> tf.keras.Model:
         A float or QKeras model, as :class:`ModelInfo` says.
     """
     info = model_info(name)
-    return info.load(seed, fetch(name) if info.needs_fetch else None)
+    return without_autograph(info.load, seed, fetch(name) if info.needs_fetch else None)
 
 
 def fetch(name: str) -> Path:

@@ -23,6 +23,7 @@ import numpy as np
 
 from hwflow.errors import ConfigError, HwflowError, UserError, did_you_mean
 from hwflow.models import registry
+from hwflow.models.building import without_autograph
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -113,8 +114,12 @@ def _load_file(path: Path, trust: bool) -> tf.keras.Model:
     import tensorflow as tf
 
     try:
-        return tf.keras.models.load_model(
-            path, custom_objects=_custom_objects(), compile=False, safe_mode=not trust
+        return without_autograph(
+            tf.keras.models.load_model,
+            path,
+            custom_objects=_custom_objects(),
+            compile=False,
+            safe_mode=not trust,
         )
     except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(f"Keras cannot read {path}: {error}", "save it by Keras 2.14 or older") from error

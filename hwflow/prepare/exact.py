@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwflow.errors import UnsupportedLayerError, UserError, did_you_mean
+from hwflow.models.building import without_autograph
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -96,7 +97,9 @@ def _widened(model: tf.keras.Model) -> tf.keras.Model:
         tf.keras.Input(batch_shape=tensor.shape, dtype="float64", name=tensor._keras_history.layer.name)
         for tensor in model.inputs
     ]
-    twin = tf.keras.models.clone_model(model, input_tensors=inputs, clone_function=_widened_layer)
+    twin = without_autograph(
+        tf.keras.models.clone_model, model, input_tensors=inputs, clone_function=_widened_layer
+    )
     for original in model.layers:
         weights = [weight.astype(np.float64) for weight in original.get_weights()]
         twin.get_layer(original.name).set_weights(weights)
