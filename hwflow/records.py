@@ -11,6 +11,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, model_validator
 
+from hwflow.files import write_text
+
 Kind = Literal["estimated", "simulated", "synthesized", "routed", "measured"]
 
 
@@ -105,7 +107,7 @@ def write_metrics(path: Path, metrics: Iterable[Metric]) -> None:
         unique[name].model_dump(exclude_defaults=True) | {"value": unique[name].value}
         for name in sorted(unique)
     ]
-    path.write_text(json.dumps(rows, indent=1, sort_keys=True) + "\n")
+    write_text(path, json.dumps(rows, indent=1, sort_keys=True) + "\n")
 
 
 def read_metrics(path: Path) -> list[Metric]:
@@ -485,7 +487,7 @@ class StudyRecord(_Record):
 def write_records(path: Path, records: Iterable[BaseModel]) -> None:
     """Write records as a JSON list."""
     rows = [record.model_dump(mode="json") for record in records]
-    path.write_text(json.dumps(rows, indent=1) + "\n")
+    write_text(path, json.dumps(rows, indent=1) + "\n")
 
 
 def read_layers(path: Path) -> list[LayerRecord]:
