@@ -101,7 +101,9 @@ def client(place: Place) -> Iterator[distributed.Client]:
     """
     import distributed
 
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    for name in ("distributed", *logging.root.manager.loggerDict):  # what is wrong is told in words of this program
+        if name.startswith("distributed"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
     if place.scheduler is not None:
         try:
             made = distributed.Client(place.scheduler, timeout=_CONNECT_SECONDS)
