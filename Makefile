@@ -29,12 +29,14 @@ $(STAMP): pyproject.toml constraints.txt
 	@for program in g++ make perl; do command -v $$program >/dev/null || \
 	  { echo "setup: $$program is missing; try: apt-get install g++ make perl" >&2; exit 1; }; done
 	@wanted=; command -v ccache >/dev/null || wanted=ccache; \
+	command -v iverilog >/dev/null || wanted="$$wanted iverilog"; \
 	command -v arm-none-eabi-gcc >/dev/null && command -v qemu-system-arm >/dev/null || wanted="$$wanted $(ARM_PACKAGES)"; \
 	if [ -n "$$wanted" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	  echo "setup: installing $$wanted"; \
 	  install="apt-get install -y -qq --no-install-recommends $$wanted"; \
 	  { $$install || { apt-get update -qq && $$install; }; } >/dev/null 2>&1 || true; fi; \
 	command -v ccache >/dev/null || echo "setup: no ccache; builds work without it, but slower" >&2; \
+	command -v iverilog >/dev/null || echo "setup: no iverilog; packages are then not simulated in it" >&2; \
 	command -v arm-none-eabi-gcc >/dev/null && command -v qemu-system-arm >/dev/null || \
 	  echo "setup: no $(ARM_PACKAGES); emitted C is then not run on a Cortex-M" >&2
 	@echo "setup: installing Python packages (2.5 GB)"

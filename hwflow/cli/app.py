@@ -24,6 +24,7 @@ from hwflow.cli import (
     explore,
     fuzz,
     models,
+    package,
     report,
     run,
     search,
@@ -53,6 +54,7 @@ app.command("train")(train.train)
 app.command("explore")(explore.explore)
 app.command("search")(search.search)
 app.command("emit-mcu")(emit_mcu.emit_mcu)
+app.command("package")(package.package)
 app.command("evaluate")(evaluate.evaluate)
 app.command("check")(check.check)
 app.command("fuzz")(fuzz.fuzz)
