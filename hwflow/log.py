@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 from pathlib import Path
@@ -53,9 +54,21 @@ def _console_handler(*, detailed: bool) -> logging.Handler:
     )
 
 
+class _FileHandler(logging.FileHandler):
+    """A log that a full disk may cut short: what fills the disk is told by an error of its own."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Nothing to do; Python's own would print a traceback for every line."""
+
+    def close(self) -> None:
+        """Close the file with what is in it."""
+        with contextlib.suppress(OSError):
+            super().close()
+
+
 def add_file(path: Path) -> logging.Handler:
     """Copy every message to a file; give the handler to :func:`remove` when done."""
-    handler = logging.FileHandler(path, encoding="utf-8")
+    handler = _FileHandler(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logger = logging.getLogger(ROOT)
     logger.addHandler(handler)

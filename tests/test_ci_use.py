@@ -3,7 +3,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import signal
+import subprocess
+import sys
+import time
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +18,7 @@ from typer.testing import CliRunner, Result
 
 from hwflow.cli.app import app
 from hwflow.errors import DeadlockError, ToolError, VerificationError
+from hwflow.files import write_text
 from hwflow.flow.context import Context
 from hwflow.flow.runner import Step
 from hwflow.records import Metric, RungRecord, write_records
@@ -284,6 +290,99 @@ def test_options_that_exclude_each_other(toy: Toy, words: list[str], message: st
     result = hwflow("run", *words)
     assert result.exit_code == 1
     assert message in result.stderr
+
+
+# -- what a machine does to a run ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (
+            OSError(errno.ENOSPC, "No space left on device"),
+            "No space left on device ({run})\n  remedy: make room",
+        ),
+        (
+            OSError(errno.EFBIG, "File too large", "x.bin"),
+            "File too large (x.bin)\n  remedy: raise the limit",
+        ),
+        (PermissionError(errno.EACCES, "Permission denied", "x"), "Permission denied (x)\n  remedy: change"),
+        (MemoryError(), "the machine is out of memory\n  remedy: close other programs"),
+    ],
+)
+def test_a_machine_that_refuses_is_told(toy: Toy, tmp_path: Path, error: Exception, message: str) -> None:
+    Path("a.yaml").write_text(DESIGN)
+    hwflow("run", "a.yaml")
+    toy.error, toy.cycles = error, 17
+    result = hwflow("run", "a.yaml")
+    assert result.exit_code == 1
+    assert f"error: {message.format(run=tmp_path / 'runs' / 'a')}" in result.stderr
+    assert json.loads(Path("runs/a/manifest.json").read_text())["status"].startswith("failed: ")
+    toy.error = None
+    assert hwflow("run", "a.yaml").exit_code == 0
+
+
+def test_files_are_whole_or_as_they_were(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "x.json"
+    write_text(path, "old")
+
+    def cut_short(self: Path, text: str, **_: object) -> int:
+        self.write_bytes(text[:2].encode())
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", cut_short)
+    with pytest.raises(OSError, match="No space"):
+        write_text(path, "new and longer")
+    assert path.read_text() == "old"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["x.json"]
+
+
+SLEEPER = """
+import sys
+from pathlib import Path
+from hwflow.cli.app import main
+from hwflow.flow import runner, steps
+from hwflow.tools.runner import run_tool
+
+def first(context):
+    Path(context.run_dir, "first").write_text("1")
+
+def second(context):
+    Path(context.run_dir, "second").write_text("half")
+    run_tool(["sleep", "60"], log=context.log, tool="sleep")
+
+steps.STEPS = (
+    runner.Step("model", first, lambda context: 0, outputs=("first",)),
+    runner.Step("verify", second, lambda context: 0, outputs=("second",), needs=("model",)),
+)
+sys.argv = ["hwflow", "run", "a.yaml"]
+main()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_leaves_no_process_and_no_half_step(tmp_path: Path, number: int) -> None:
+    (tmp_path / "a.yaml").write_text(DESIGN)
+    run = tmp_path / "runs" / "a"
+    process = subprocess.Popen(
+        [sys.executable, "-c", SLEEPER], cwd=tmp_path, stderr=subprocess.PIPE, text=True
+    )
+    while not ((run / "logs" / "verify.log").is_file() and children(process.pid)):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    (child,) = children(process.pid)
+    process.send_signal(number)
+    _, told = process.communicate(timeout=60)
+    assert (process.returncode, told.splitlines()[-1]) == (130, "interrupted")
+    assert not Path(f"/proc/{child}").exists()
+    assert json.loads((run / "manifest.json").read_text())["status"] == "failed: interrupted"
+    stamps = {path.name for path in (run / ".steps").glob("*.json")}
+    assert "model.json" in stamps and "verify.json" not in stamps
+
+
+def children(pid: int) -> list[str]:
+    """Processes that a process has started."""
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
 
 
 # -- the pytest plugin ---------------------------------------------------------------------------------------

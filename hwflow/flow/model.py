@@ -57,13 +57,18 @@ def _load(context: Context, name: str) -> tf.keras.Model:
 
 
 def _save(context: Context, name: str, model: tf.keras.Model) -> None:
+    import h5py
+
     path = context.run_dir / name
     path.parent.mkdir(parents=True, exist_ok=True)
-    with warnings.catch_warnings():
+    # In memory first: HDF5 brings the process down where a disk is full.
+    with warnings.catch_warnings(), h5py.File.in_memory() as file:
         warnings.simplefilter(
             "ignore", UserWarning
         )  # Keras praises its newer format, whose files differ each time
-        model.save(path, include_optimizer=False, save_format="h5")
+        model.save(file, include_optimizer=False, save_format="h5")
+        file.flush()
+        path.write_bytes(file.id.get_file_image())
     context.renew(name, model)
 
 

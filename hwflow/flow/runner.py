@@ -318,6 +318,10 @@ def check_budget(config: DesignConfig, metrics: Sequence[Metric], fault: HwflowE
         raise BudgetError(f"the design breaks its budget:{lines}{why}", "change the design, or Hwflow.Budget")
 
 
+#: Ends of a run that say nothing by themselves.
+_WORDS: dict[type[BaseException], str] = {KeyboardInterrupt: "interrupted"}
+
+
 class _Book:
     """Keeps the manifest of a run."""
 
@@ -353,7 +357,11 @@ class _Book:
         except BaseException as error:
             logger.debug("the run failed", exc_info=True)
             folder = self._folder
-            message = error.message if isinstance(error, HwflowError) else type(error).__name__
+            if isinstance(error, OSError) and error.filename is None:
+                error.filename = str(folder.path)  # writing tells what is wrong, not where
+            message = (
+                error.message if isinstance(error, HwflowError) else _WORDS.get(type(error), repr(error))
+            )
             with suppress(OSError):  # of a full disk, where this may be the second time that it shows
                 if final.name not in self.stamps:
                     folder.clear(final.name, final.outputs)
