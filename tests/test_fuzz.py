@@ -73,11 +73,30 @@ def _once_wrong() -> NetSpec:
     return NetSpec(1, layers, ("coarse",), frames=3, idle=500, stall=500)
 
 
+def _padded_row_read_twice() -> NetSpec:
+    """What fuzzing found: hls4ml pads a row for the layer that reads it first, not for the convolution."""
+    weights = {QUANTIZER: "quantized_bits", "bits": 3, "integer": 0, "alpha": 1}
+    conv = {
+        "filters": 2,
+        "kernel_size": [3],
+        "padding": "same",
+        "kernel_quantizer": weights,
+        "use_bias": False,
+    }
+    layers = (
+        LayerSpec("row", INPUT, args={"shape": [6, 2]}),
+        LayerSpec("relu", "QActivation", ("row",), {"activation": {QUANTIZER: "quantized_relu", "bits": 5}}),
+        LayerSpec("conv", "QConv1D", ("row",), conv, fold=1.0),
+    )
+    return NetSpec(1, layers, ("relu", "conv"), frames=2)
+
+
 @pytest.mark.tf
 @pytest.mark.sim
+@pytest.mark.parametrize("net", [_once_wrong(), _padded_row_read_twice()], ids=["windows", "rows"])
 @pytest.mark.parametrize("io_type", ["io_stream", "io_parallel"])
-def test_what_was_once_wrong(io_type: str, tmp_path: Path) -> None:
-    result = climb(replace(_once_wrong(), io_type=io_type), tmp_path)
+def test_what_was_once_wrong(net: NetSpec, io_type: str, tmp_path: Path) -> None:
+    result = climb(replace(net, io_type=io_type), tmp_path)
     assert result.verdict is Verdict.OK, result.detail
     assert result.codes > 0
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Convolutions that hls4ml gets wrong: causal padding under strides, folded normalization, strides of flat windows."""
+"""Convolutions that hls4ml gets wrong: causal padding, folded normalization, flat windows under strides, padded rows."""
 
 from __future__ import annotations
 
@@ -100,7 +100,36 @@ class HwflowFlatWindow(OptimizerPass):  # type: ignore[misc]
         return True
 
 
-AFTER_TYPES = (HwflowFlatWindow,)
+class HwflowPadRow(OptimizerPass):  # type: ignore[misc]
+    """For C++ of streams: the padding of a row in front of its convolution.
+
+    hls4ml puts it in front of whichever layer reads the convolution's input first.
+    """
+
+    def match(self, node: Any) -> bool:
+        """Whether a convolution of rows pads them."""
+        return (
+            node.class_name in ("Conv1D", "DepthwiseConv1D")
+            and node.get_attr("pad_left") + node.get_attr("pad_right") > 0
+            and node.model.config.get_config_value("IOType") == "io_stream"
+            and node.model.config.backend.name != "Hwflow"
+        )
+
+    def transform(self, model: Any, node: Any) -> bool:
+        """Insert a layer of zeros, and take the padding off the convolution."""
+        left, width, right = (int(node.get_attr(key)) for key in ("pad_left", "in_width", "pad_right"))
+        padded = {"in_width": left + width + right, "pad_left": 0, "pad_right": 0}
+        margins = {"pad_left": left, "pad_right": right, "in_width": width, "out_width": padded["in_width"]}
+        kept = {key: node.get_attr(key) for key in ("n_chan", "data_format")}
+        zeros = model.make_node("ZeroPadding1D", f"zp1d_{node.name}", {**margins, **kept}, list(node.inputs))
+        zeros.get_output_variable().type.precision = node.get_input_variable().type.precision
+        for key, value in padded.items():
+            node.set_attr(key, value)
+        model.insert_node(zeros, before=node)
+        return True
+
+
+AFTER_TYPES = (HwflowFlatWindow, HwflowPadRow)
 KERAS_HANDLERS = {
     **dict.fromkeys(("Conv1D", "QConv1D", "SeparableConv1D", "QSeparableConv1D"), parse_conv1d),
     **dict.fromkeys(("QConv2DBatchnorm", "QDepthwiseConv2DBatchnorm"), parse_folded),
