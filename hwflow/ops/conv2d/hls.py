@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Convolutions that hls4ml gets wrong: causal padding, folded normalization, flat windows under strides, padded rows."""
+"""Convolutions that hls4ml gets wrong: causal padding, folded normalization, strided flat windows, padded rows."""
 
 from __future__ import annotations
 
