@@ -1,9 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files that are whole or not there."""
+"""Files that are whole or not there, and folders that one process has for itself."""
 
 from __future__ import annotations
 
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from hwflow.errors import ConfigError
 
 
 def write_text(path: Path, text: str) -> None:
@@ -15,3 +21,34 @@ def write_text(path: Path, text: str) -> None:
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def locked(folder: Path, lock: Path) -> Iterator[None]:
+    """Have a folder for oneself; the lock ends with the process, however that ends.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        What is locked.
+    lock : pathlib.Path
+        File that stands for it and holds the number of the process.
+
+    Raises
+    ------
+    ConfigError
+        When another process has it.
+    """
+    with lock.open("a+") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            stream.seek(0)
+            raise ConfigError(
+                f"{folder} is in use by another hwflow (process {stream.read().strip() or 'unknown'})",
+                "wait for it, or choose another --out",
+            ) from error
+        stream.truncate(0)
+        stream.write(str(os.getpid()))
+        stream.flush()
+        yield

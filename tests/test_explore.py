@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +18,14 @@ import yaml
 from typer.testing import CliRunner
 
 from hwflow.cli.app import app
+from hwflow.cli.explore import _spread
 from hwflow.errors import ConfigError, UserError
 from hwflow.explore.bench import Outcome
+from hwflow.explore.clusters import Place, client, jobs
 from hwflow.explore.schema import StudyConfig, load_study
 from hwflow.explore.space import dimensions, prepared
 from hwflow.explore.study import Trial, explore, front
+from hwflow.files import locked
 
 ROOT = Path(__file__).resolve().parent.parent
 STUDY: dict[str, Any] = {
@@ -82,6 +87,12 @@ def slow(study: str, base: str, trust: bool, point: dict[str, Any]) -> Outcome |
         ({"Space": {"WeightBits": [0]}}, "WeightBits"),
         ({"Limits": {"cost.dsp": {"Most": 3}}}, "Most: unknown key"),
         ({"Base": "absent.yaml"}, "there is no"),
+        (
+            {"Space": {"WeightBits": 4, "Part": ["xc7z020"]}, "Part": "xc7z020"},
+            "Part is named twice",
+        ),
+        ({"Objectives": {"cost.share": "minimize"}}, "a share of a part, but none is named"),
+        ({"Tolerances": {"cost.dsp": 3}}, "Tolerances.cost.dsp is no objective"),
     ],
 )
 def test_wrong_studies_are_told(tmp_path: Path, keys: dict[str, Any], message: str) -> None:
@@ -128,20 +139,87 @@ def test_the_front_holds_what_nothing_beats() -> None:
     assert [one.number for one in front(changed(), found)] == [2, 0, 4]
 
 
+def test_objectives_count_in_steps_of_their_tolerance() -> None:
+    found = [
+        trial(0, 0.9904, 60), trial(1, 0.9896, 50), trial(2, 0.9904, 50), trial(3, 0.985, 40), trial(4, 0.986, 90),
+    ]  # fmt: skip
+    assert [one.number for one in front(changed(), found)] == [2, 3]
+    coarse = changed(Tolerances={"quality.cosine": 0.01, "cost.lut": 20})
+    assert [one.number for one in front(coarse, found)] == [
+        2
+    ]  # 3 has the same luts in steps of 20, and is no better
+    assert [one.number for one in front(changed(Tolerances={"quality.cosine": 0.1}), found)] == [3]
+
+
+def test_verified_designs_are_spread_over_the_front() -> None:
+    best = [trial(number, 0.5, number) for number in range(7)]
+    assert [one.number for one in _spread(best, 3)] == [0, 3, 6]
+    assert [one.number for one in _spread(best, 1)] == [0]
+    assert _spread(best, 0) == []
+    assert _spread(best, None) == _spread(best, 9) == best
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--verify", "some"], "neither a number nor 'front'"),
+        (["--cluster", "slrum"], "did you mean 'slurm'"),
+        (["--cluster", "slurm", "--scheduler", "tcp://127.0.0.1:1"], "name one of"),
+        (["--cluster-config", "jobs.yaml"], "of no --cluster"),
+    ],
+)
+def test_wrong_options_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("jobs.yaml").write_text("cores: 1\n")
+    result = CliRunner().invoke(app, ["explore", str(written(tmp_path)), *options])
+    assert result.exit_code == 1
+    assert message in " ".join(result.stderr.split())
+
+
+@pytest.mark.parametrize(("queue", "line"), [("slurm", "#SBATCH -p short"), ("lsf", "#BSUB -q short")])
+def test_queueing_systems_get_a_job_that_starts_a_worker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, queue: str, line: str
+) -> None:
+    options = {"queue": "short", "memory": "6GB", "walltime": "01:00"}
+    place = Place(2, queue=queue, options=options)
+    with jobs(place) as cluster:
+        script = cluster.job_script()
+    assert line in script
+    assert "distributed.cli.dask_worker tcp://" in script
+    with pytest.raises(ConfigError, match="options of slurm are wrong"):
+        jobs(Place(queue="slurm", options={"cores": 1, "wall": 3}))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(UserError, match="there is no program"), client(place):
+        pass
+
+
 # -- running ---------------------------------------------------------------------------------------------------
 
 
-def test_a_study_weighs_refuses_fails_and_goes_on(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def near() -> Iterator[Place]:
+    """A worker in this process."""
+    import distributed
+
+    with distributed.LocalCluster(
+        n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None
+    ) as cluster:
+        yield Place(scheduler=cluster.scheduler_address)
+
+
+def test_a_study_weighs_refuses_fails_and_goes_on(tmp_path: Path, near: Place) -> None:
     base = tmp_path / "base.yaml"
     base.write_text("Backend: Hwflow\n")
-    first = explore(changed(Trials=4), base, tmp_path, weigh=quick).trials
+    first = explore(changed(Trials=4), base, tmp_path, place=near, weigh=quick).trials
     assert len(first) == 4
     for one in first:
         bits = one.point["WeightBits/pointwise"]
         refused = bits == 8 and one.point["ActivationBits"] == 8
         assert one.state == ("failed" if bits == 4 else "refused" if refused else "complete")
         assert ("four bits fail" in one.reason) == (bits == 4)
-    more = explore(changed(Trials=9), base, tmp_path, weigh=quick)
+    more = explore(changed(Trials=9), base, tmp_path, place=near, weigh=quick)
     assert more.trials[:4] == first
     points = [tuple(one.point.values()) for one in more.trials]
     assert len(points) == len(set(points)) == 6  # as many as the space holds
@@ -151,15 +229,90 @@ def test_a_study_weighs_refuses_fails_and_goes_on(tmp_path: Path) -> None:
         explore(changed(Seed=2), base, tmp_path, weigh=quick)
 
 
-def test_what_cannot_be_reached(tmp_path: Path) -> None:
+def test_what_cannot_be_reached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     base = tmp_path / "base.yaml"
     base.write_text("Backend: Hwflow\n")
+    monkeypatch.setattr("hwflow.explore.clusters._CONNECT_SECONDS", 1)
+    with pytest.raises(UserError, match=r"scheduler tcp://127\.0\.0\.1:9 cannot be reached"):
+        explore(changed(), base, tmp_path / "far", place=Place(scheduler="tcp://127.0.0.1:9"), weigh=quick)
+    with (
+        locked(tmp_path, tmp_path / ".lock"),
+        pytest.raises(ConfigError, match=f"in use by another hwflow .process {os.getpid()}"),
+    ):
+        explore(changed(), base, tmp_path, weigh=quick)
     with pytest.raises(UserError, match="cannot be used"):
         explore(changed(), base, tmp_path, storage="nosuch://place", weigh=quick)
     (tmp_path / "study.db").write_text("not a data base, but long enough to be taken for one")
     with pytest.raises(UserError, match="cannot be used") as damaged:
         explore(changed(), base, tmp_path, weigh=quick)
     assert "delete" in damaged.value.remedy
+
+
+def test_a_storage_that_takes_no_more_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, near: Place
+) -> None:
+    import optuna
+    from optuna.exceptions import StorageInternalError
+
+    base = tmp_path / "base.yaml"
+    base.write_text("Backend: Hwflow\n")
+    tell, told = optuna.Study.tell, []
+
+    def full(self: optuna.Study, *args: Any, **keys: Any) -> Any:
+        told.append(args)
+        if len(told) == 3:
+            raise StorageInternalError("a commit failed") from OSError("database or disk is full")
+        return tell(self, *args, **keys)
+
+    monkeypatch.setattr(optuna.Study, "tell", full)
+    with pytest.raises(UserError, match="does not take what was found: database or disk is full"):
+        explore(changed(Trials=6), base, tmp_path, place=near, weigh=quick)
+    monkeypatch.undo()
+    found = explore(changed(Trials=6), base, tmp_path, place=near, weigh=quick)
+    assert len(found.trials) == 6
+    assert [one["known"] for one in found.sessions] == [0, 2]
+
+
+def test_a_scheduler_that_is_killed_loses_nothing(tmp_path: Path, near: Place) -> None:
+    base, out = tmp_path / "base.yaml", tmp_path / "out"
+    base.write_text("Backend: Hwflow\n")
+    program = str(Path(sys.executable).with_name("dask"))
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    found = tmp_path / "scheduler.json"
+    scheduler = subprocess.Popen(
+        [program, "scheduler", "--port", "0", "--no-dashboard", "--scheduler-file", str(found)], **quiet
+    )
+    worker = subprocess.Popen(
+        [program, "worker", "--scheduler-file", str(found), "--nthreads", "1", "--no-nanny", "--no-dashboard"],
+        env={**os.environ, "PYTHONPATH": str(ROOT)}, **quiet,
+    )  # fmt: skip
+    numbers: list[int] = []
+
+    def track(finished: Iterable[int], count: int) -> Iterable[int]:
+        for number in finished:
+            numbers.append(number)
+            if len(numbers) == 3:
+                scheduler.kill()
+            yield number
+
+    try:
+        deadline = time.monotonic() + 60
+        while not found.exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        address = json.loads(found.read_text())["address"]
+        study = changed(Space={"WeightBits": list(range(1, 17))}, Trials=8)
+        with pytest.raises(UserError, match="is gone while designs were computed"):
+            explore(study, base, out, place=Place(1, address), weigh=slow, track=track)
+    finally:
+        worker.kill()
+        scheduler.kill()
+        worker.wait()
+        scheduler.wait()
+    whole = explore(study, base, out, place=near, weigh=slow)
+    assert len(whole.trials) == 8
+    assert set(numbers) <= {one.number for one in whole.trials}
+    assert {one.state for one in whole.trials} == {"complete"}
 
 
 DRIVER = """

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from shutil import which
 from typing import TYPE_CHECKING, Any
 
 from hwflow.config.load import read_yaml
@@ -80,9 +81,9 @@ def jobs(place: Place) -> Any:
     import dask_jobqueue
 
     kind = getattr(dask_jobqueue, QUEUES[str(place.queue)])
-    options = {"cores": 1, "processes": 1, "memory": "4GB", **place.options}
+    common = {"cores": 1, "processes": 1, "memory": "4GB", "scheduler_options": {"dashboard_address": ":0"}}
     try:
-        return kind(**options)
+        return kind(**common | dict(place.options))
     except (TypeError, ValueError) as error:
         raise ConfigError(
             f"the options of {place.queue} are wrong: {error}",
@@ -101,7 +102,10 @@ def client(place: Place) -> Iterator[distributed.Client]:
     """
     import distributed
 
-    for name in ("distributed", *logging.root.manager.loggerDict):  # what is wrong is told in words of this program
+    for name in (
+        "distributed",
+        *logging.root.manager.loggerDict,
+    ):  # what is wrong is told in words of this program
         if name.startswith("distributed"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
     if place.scheduler is not None:
@@ -117,15 +121,14 @@ def client(place: Place) -> Iterator[distributed.Client]:
         return
     if place.queue is not None:
         cluster = jobs(place)
-        try:
-            cluster.scale(jobs=place.workers)
-            cluster.sync(cluster._correct_state)  # the first jobs; a queue that is not there is told here
-        except (OSError, RuntimeError) as error:
+        program = type(cluster).job_cls.submit_command.split()[0]
+        if which(program) is None:
             cluster.close()
             raise UserError(
-                f"no job can be given to {place.queue}: {error}",
-                "run this where its commands are, or leave out --cluster",
-            ) from error
+                f"no job can be given to {place.queue}: there is no program {program}",
+                "run this where its programs are, or leave out --cluster",
+            )
+        cluster.scale(jobs=place.workers)
     else:
         cluster = distributed.LocalCluster(
             n_workers=place.workers, threads_per_worker=1, dashboard_address=None, memory_limit=0,

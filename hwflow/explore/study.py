@@ -24,6 +24,7 @@ from hwflow.explore.bench import Outcome, bench
 from hwflow.explore.clusters import Place, client
 from hwflow.explore.schema import StudyConfig
 from hwflow.explore.space import dimensions, size, suggest
+from hwflow.files import locked
 
 if TYPE_CHECKING:
     import distributed
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from optuna.trial import TrialState
 
 STORAGE = "study.db"
+_LOCK = ".lock"
 _NAME = "hwflow"
 #: Attributes of trials and of the study in the storage.
 _OUTCOME, _ERROR, _TWIN, _DEFINITION, _SESSIONS = "outcome", "error", "twin", "definition", "sessions"
@@ -146,19 +148,40 @@ def explore(
     Raises
     ------
     ConfigError
-        When the storage holds another study.
+        When the storage holds another study, or another process works in the folder.
     UserError
-        When storage or scheduler cannot be reached.
+        When storage or scheduler cannot be reached, or are lost.
+
+    Notes
+    -----
+    A storage with a URL is for one process at a time, too: what an earlier one has left unfinished is asked for again.
     """
-    remembered = _open(study, base, folder, storage)
-    missing = min(study.Trials, size(study.Space)) - len(_finished(remembered))
-    if missing > 0:
-        place = place or Place()
-        with _session(remembered), client(place) as dask:
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder, folder / _LOCK):
+        remembered = _open(study, base, folder, storage)
+        missing = min(study.Trials, size(study.Space)) - len(_finished(remembered))
+        if missing > 0:
+            place = place or Place()
             worker = partial(weigh, study.model_dump_json(), str(base), trust)
-            for _ in track(_work(remembered, study, worker, dask, place, missing), missing):
-                pass
-    return Explored(trials(remembered), list(remembered.user_attrs.get(_SESSIONS, [])))
+            with _session(remembered), client(place) as dask, _stored(folder):
+                for _ in track(_work(remembered, study, worker, dask, place, missing), missing):
+                    pass
+        return Explored(trials(remembered), list(remembered.user_attrs.get(_SESSIONS, [])))
+
+
+@contextlib.contextmanager
+def _stored(folder: Path) -> Iterator[None]:
+    """Say in words what a storage refuses while designs are computed."""
+    from optuna.exceptions import StorageInternalError
+
+    try:
+        yield
+    except StorageInternalError as error:
+        cause = str(error.__cause__ or error).splitlines()[0]
+        raise UserError(
+            f"the storage of {folder} does not take what was found: {cause}",
+            "make room, or end what holds it, and give the same command: what is finished is kept",
+        ) from error
 
 
 @contextlib.contextmanager
@@ -253,7 +276,6 @@ def _open(study: StudyConfig, base: Path, folder: Path, url: str | None) -> optu
     from optuna.trial import TrialState
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    folder.mkdir(parents=True, exist_ok=True)
     place = url or f"sqlite:///{folder / STORAGE}"
     definition = hashlib.sha256(
         json.dumps([study.model_dump(mode="json", exclude={"Trials"}), base.read_text()]).encode()
@@ -318,7 +340,7 @@ def _work(
     queue = distributed.as_completed([], with_results=False)
     done = twins = 0
     while done < missing:
-        most = max(place.workers, sum(client.nthreads().values()))
+        most = max(place.workers, _threads(client, place))
         while done + len(running) < missing and len(running) < most:
             trial = remembered.ask()
             point = suggest(trial, study.Space)
@@ -358,19 +380,26 @@ def _fresh(
             return point
 
 
-def _result(future: Any, place: Place) -> Outcome | str:
-    """What a worker found, or why none did.
+def _threads(client: distributed.Client, place: Place) -> int:
+    """Designs that the workers compute at once."""
+    try:
+        return sum(client.nthreads().values())
+    except OSError as error:
+        raise _gone(place) from error
 
-    Raises
-    ------
-    UserError
-        When the scheduler is gone; what was under way is not finished then, and is asked for again next time.
-    """
+
+def _gone(place: Place) -> UserError:
+    """The scheduler is gone; what was under way is not finished then, and is asked for again next time."""
+    return UserError(
+        f"the Dask scheduler {place.scheduler or ''} is gone while designs were computed",
+        "start it again and give the same command: what is finished is kept",
+    )
+
+
+def _result(future: Any, place: Place) -> Outcome | str:
+    """What a worker found, or why none did."""
     if future.cancelled():
-        raise UserError(
-            f"the Dask scheduler {place.scheduler or ''} is gone while designs were computed",
-            "start it again and give the same command: what is finished is kept",
-        )
+        raise _gone(place)
     try:
         outcome: Outcome | str = future.result()
     except Exception as error:  # noqa: BLE001 - Dask gives up when several workers have died over a design

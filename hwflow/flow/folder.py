@@ -3,11 +3,9 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import logging
-import os
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -16,7 +14,7 @@ from pathlib import Path
 
 import hwflow
 from hwflow.errors import ConfigError, UserError
-from hwflow.files import write_text
+from hwflow.files import locked, write_text
 from hwflow.records import Metric, read_metrics, write_metrics
 
 logger = logging.getLogger(__name__)
@@ -87,7 +85,7 @@ class RunFolder:
         self._check(fresh)
         existed = self.path.is_dir()
         self.steps.mkdir(parents=True, exist_ok=True)
-        with self._locked():
+        with locked(self.path, self.steps / "lock"):
             if fresh:
                 self._empty()
             new = not self._marker.is_file()
@@ -128,22 +126,6 @@ class RunFolder:
                 f"this is {hwflow.__version__} (format {FORMAT})",
                 remedy,
             )
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        with (self.steps / "lock").open("a+") as stream:
-            try:
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                stream.seek(0)
-                raise ConfigError(
-                    f"{self.path} is in use by another hwflow (process {stream.read().strip() or 'unknown'})",
-                    "wait for it, or choose another --out",
-                ) from error
-            stream.truncate(0)
-            stream.write(str(os.getpid()))
-            stream.flush()
-            yield
 
     def _empty(self) -> None:
         """Remove everything but the lock."""
