@@ -26,7 +26,7 @@ def check(
     """Check a design or a model; nothing is compiled, nothing is left behind.
 
     A design goes through all steps up to the conversion in a temporary folder: keys, layer names, layer
-    types, weights, legal reuse factors. Of a model the layer types and weights are checked.
+    types, weights, legal reuse factors; only training is left out. Of a model the layer types and weights are checked.
     """
     if Path(source).suffix in (".yaml", ".yml"):
         _check_design(Path(source), trust=trust, as_json=as_json)
@@ -38,7 +38,7 @@ def _check_design(path: Path, *, trust: bool, as_json: bool) -> None:
     from hwflow.records import read_layers
 
     with tempfile.TemporaryDirectory(prefix="hwflow-check-") as folder:
-        execute(path, Path(folder), last=STEP, trust=trust)
+        execute(path, Path(folder), last=STEP, trust=trust, train=False)
         layers = read_layers(Path(folder) / RECORD)
     if as_json:
         emit_json({"ok": True, "layers": [layer.model_dump() for layer in layers]})

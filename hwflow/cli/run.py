@@ -134,13 +134,20 @@ def execute(
     fresh: bool = False,
     trust: bool = False,
     only_needed: bool = False,
+    train: bool = True,
 ) -> RunResult:
-    """Run the steps of a design with progress on stderr; with ``only_needed`` just those that ``last`` needs."""
+    """Run the steps of a design with progress on stderr; with ``only_needed`` just those that ``last`` needs.
+
+    Without ``train`` the network is as quantization leaves it.
+    """
     from hwflow.config.load import load_config
     from hwflow.flow.runner import Flow
     from hwflow.flow.steps import STEPS, needed_first
 
     design = load_config(config)
+    if not train:
+        model = design.Hwflow.Model.model_copy(update={"Train": None})
+        design = design.model_copy(update={"Hwflow": design.Hwflow.model_copy(update={"Model": model})})
     steps = needed_first(last) if last and only_needed else STEPS
     with ExitStack() as stack:
         return Flow(steps, partial(_finish, config), partial(_failed, config)).run(

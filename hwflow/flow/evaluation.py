@@ -28,7 +28,7 @@ from hwflow.records import AccuracyRecord, EvaluationRecord, MeasureRecord, writ
 if TYPE_CHECKING:
     import tensorflow as tf
 
-Kind = Literal["float", "keras", "golden", "rtl"]
+Kind = Literal["float", "simulated", "keras", "golden", "rtl"]
 RECORD = "evaluation.json"
 FPR = ("1e-1", "1e-2", "1e-3", "1e-4", "1e-5", "1e-6")
 #: Pictures that RTL simulation is asked for where nothing else is said.

@@ -166,10 +166,7 @@ class Evaluator:
         """Mean bits of a weight as stored, with what is stored once for many: codebooks, scales."""
         net = self.net(config)
         scheme = choose_grids(net, self.ranges(config), config)
-        counts = {name: net.nodes[name].arrays["kernel"].size for name in scheme.weights}
-        per_scale = config.ScaleBits if config.Scale == "channel" else _SCALE_EXPONENT_BITS
-        scales = per_scale * sum(scale.size for scale in scheme.scales.values())
-        return (stored_bits(scheme.weights, counts) + scales) / sum(counts.values())
+        return stored_weight_bits(net, scheme, config)
 
     def _simulate(
         self,
@@ -196,3 +193,11 @@ class Evaluator:
             outputs.reshape(len(outputs), -1), reference.reshape(len(reference), -1)
         )
         return found
+
+
+def stored_weight_bits(net: Net, scheme: Scheme, config: PrepareConfig) -> float:
+    """Mean bits of a weight as stored, with what is stored once for many: codebooks, scales."""
+    counts = {name: net.nodes[name].arrays["kernel"].size for name in scheme.weights}
+    per_scale = config.ScaleBits if config.Scale == "channel" else _SCALE_EXPONENT_BITS
+    scales = per_scale * sum(scale.size for scale in scheme.scales.values())
+    return (stored_bits(scheme.weights, counts) + scales) / sum(counts.values())

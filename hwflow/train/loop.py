@@ -137,6 +137,7 @@ def train(
         session.save(folder / STATE)
         _write_log(session.epochs, folder / LOG)
     next(steps, None)  # lets a progress bar end
+    _write_log(session.epochs, folder / LOG)  # also of a training that was complete
     session.student.store()
     for node in net:
         if node.kind in WEIGHTED:

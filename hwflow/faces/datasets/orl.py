@@ -31,7 +31,7 @@ def load(after: int = 0, seed: int = 1) -> FaceSet:
     genuine = people[first] == people[second]
     pairs = with_drawn_folds(Pairs(first, second, genuine, None), seed)
     who = (
-        f"people {after + 1} to {people.max()}; people 1 to {after} calibrated the quantization"
+        f"people {after + 1} to {people.max()}; people 1 to {after} calibrated or trained it"
         if after
         else ""
     )
