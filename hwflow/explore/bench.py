@@ -6,7 +6,8 @@ from __future__ import annotations
 import gc
 import tempfile
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from os import getpid
@@ -215,7 +216,9 @@ class Bench:
         found = self._networks.pop(key, None)
         if found is None:
             net, scheme = self._evaluator.quantized(config)
-            graph = self._converted(build(net, scheme))
+            with _untraced():
+                model = build(net, scheme)
+            graph = self._converted(model)
             found = _Network(net, scheme, graph, self._evaluator.weight_bits(config))
         self._networks[key] = found
         if len(self._networks) > _KEPT:
@@ -314,6 +317,28 @@ class Bench:
             if name in metrics and limit.broken_by(metrics[name])
         ]
         return "; ".join(broken)
+
+
+@contextmanager
+def _untraced() -> Iterator[None]:
+    """Build Keras models without tracing their layers, which takes four times as long as all else.
+
+    hls4ml reads configurations, weights and shapes only, and layers tell their shapes without being traced.
+    """
+    from keras.src.engine import base_layer, keras_tensor
+    from tensorflow import TensorSpec, nest
+
+    def infer(layer: Any, inputs: Any, *_: Any) -> Any:
+        layer._maybe_build(inputs)
+        given = nest.map_structure(lambda one: TensorSpec(one.shape, one.dtype), inputs)
+        return nest.map_structure(keras_tensor.KerasTensor, layer.compute_output_signature(given))
+
+    traced = base_layer.Layer._infer_output_signature
+    base_layer.Layer._infer_output_signature = infer
+    try:
+        yield
+    finally:
+        base_layer.Layer._infer_output_signature = traced
 
 
 def _named(score: Score, frames: int) -> dict[str, float]:
