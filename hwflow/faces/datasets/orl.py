@@ -31,9 +31,7 @@ def load(after: int = 0, seed: int = 1) -> FaceSet:
     genuine = people[first] == people[second]
     pairs = with_drawn_folds(Pairs(first, second, genuine, None), seed)
     who = (
-        f"people {after + 1} to {people.max()}; people 1 to {after} calibrated or trained it"
-        if after
-        else ""
+        f"people {after + 1} to {people.max()}; people 1 to {after} calibrated or trained it" if after else ""
     )
     return FaceSet(
         "ORL / AT&T faces", "orl", Held(list(orl.images[chosen])), pairs, people, fold_seed=seed, note=who
