@@ -104,8 +104,8 @@ def _misses(held: list[tuple[Row, float]]) -> Iterator[str]:
         return
     kept = sorted(ratio for name, some in ratios.items() if name not in missed for ratio in some)
     yield "The runtimes beyond 15 % have published both groups of MLPerf Tiny and nothing else. A layer's time is its"
-    yield "multiply-accumulates times a cost of its type, and only these two groups tell the costs of a runtime's two types"
-    yield "apart: to predict either from the other, their ratio must come from the other runtimes. Cycles a"
+    yield "multiply-accumulates times a cost of its type, and only these two groups tell the costs of a runtime's two"
+    yield "types apart: to predict either from the other, their ratio must come from the other runtimes. Cycles a"
     yield "multiply-accumulate of the convolutions over those of the dense layers, on the same part:"
     yield ""
     yield "| runtime | ratio, part by part |"
