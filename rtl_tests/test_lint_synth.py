@@ -60,7 +60,7 @@ def test_every_file_is_covered() -> None:
     files = {path.stem for path in package_dir().rglob("*.sv")}
     bare = {"hwf_cast", "hwf_tlast", "hwf_tap"}  # by bench_bare.sv
     bare |= {"hwf_rom", "hwf_table"}  # by the modules that instantiate them
-    bare |= {"hwf_axil", "hwf_frame_gate", "hwf_supervisor"}  # by test_package.py
+    bare |= {"hwf_axil", "hwf_frame_gate", "hwf_supervisor"}  # by test_control.py
     assert files == POINTS.keys() - {GENERATED} | bare
 
 
