@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import re
 import shutil
@@ -17,12 +19,25 @@ import pytest
 
 from hwflow.config.load import parse_config, resolve
 from hwflow.errors import UserError
-from hwflow.records import FacesRecord, LayerRecord, Metric, RungRecord, write_metrics, write_records
+from hwflow.records import (
+    CostRecord,
+    FacesRecord,
+    FamilyRecord,
+    LayerRecord,
+    McuRecord,
+    Metric,
+    PartRecord,
+    RungRecord,
+    UseRecord,
+    write_metrics,
+    write_records,
+)
 from hwflow.report.render import render_report
 
 SHA = "ab" * 32
 PEOPLE = [11, 11, 12, 12, 23, 23, 31, 40]
 BOUND = 451_584
+SVG = "{http://www.w3.org/2000/svg}"
 DESIGN: dict[str, Any] = {
     "ProjectName": "mobilefacenet",
     "Hwflow": {
@@ -67,6 +82,7 @@ def layers() -> list[LayerRecord]:
             LayerRecord(
                 name=f"block_{number // 5}_{kind.removesuffix('_conv2d')}",
                 op=kind,
+                inputs=[records[-1].name, *([records[-4].name] if kind == "add" else [])],
                 shape=[side, side, 128],
                 output_type="fixed<19,8>" if heavy else "fixed<8,4,RND_CONV,SAT>",
                 weight_bits=8 if heavy else None,
@@ -82,8 +98,47 @@ def layers() -> list[LayerRecord]:
                 fifo_beats=[2, 1_280] if kind == "add" else [2],
             )
         )
-    records.append(LayerRecord(name="flatten", op="reshape", shape=[192], output_type="fixed<16,8>"))
+    flat = {"op": "reshape", "inputs": [records[-1].name], "shape": [192], "output_type": "fixed<16,8>"}
+    records.append(LayerRecord(name="flatten", **flat))
     return records
+
+
+def family(scale: float, parts: dict[str, tuple[bool | None, int | None]]) -> FamilyRecord:
+    """Resources of the layers that multiply, and parts by verdict and LUTs."""
+
+    def count(layer: LayerRecord) -> dict[str, int | None]:
+        units = layer.multipliers or 0
+        return {"lut": int(40 * units * scale), "ff": 60 * units, "dsp": units // 2, "bram18": 1, "bram": 1}
+
+    each = {layer.name: count(layer) for layer in layers() if layer.multipliers}
+    total = {
+        name: sum(one[name] or 0 for one in each.values()) for name in ("lut", "ff", "dsp", "bram18", "bram")
+    }
+    held = [
+        PartRecord(part=part, fits=fits, uses=[UseRecord(resource="lut", used=total["lut"], available=luts)])
+        for part, (fits, luts) in parts.items()
+    ]
+    return FamilyRecord(total=total, layers=each, parts=held)
+
+
+def cost() -> CostRecord:
+    return CostRecord(
+        families={
+            "xc7": family(1.1, {"xc7z007s": (False, 14_400), "xc7z045": (True, 218_600)}),
+            "ecp5": family(2.0, {"lfe5u-85": (None, None)}),
+        },
+        fifo_fill={layer.name: [2, 1_277][: len(layer.inputs)] for layer in layers() if layer.inputs},
+        mcus=[
+            McuRecord(
+                name=name, flash_bytes=1_300_000, ram_bytes=403_000, flash_available=flash, ram_available=512_000,
+                latency_ms=time, latency_error=0.09, misfits=misfits,
+            )
+            for name, flash, time, misfits in (
+                ("STM32H743ZI", 2_097_152, 662.0, []),
+                ("nRF52840", 1_048_576, None, ["flash: needs 1,300,000 bytes, nRF52840 has 1,048,576"]),
+            )
+        ],
+    )  # fmt: skip
 
 
 def rungs(mismatches: int = 0) -> list[RungRecord]:
@@ -139,6 +194,8 @@ def metrics() -> list[Metric]:
         "rtl.ii_bound_cycles": (BOUND, "cycles"),
         "rtl.ii_cycles": (451_877, "cycles"),
         "rtl.latency_cycles": (1_036_288, "cycles"),
+        "cost.xc7.latency_cycles": (1_036_288, "cycles"),
+        "cost.xc7.ii_cycles": (451_877, "cycles"),
         "sim.csim.seconds_per_frame": (2.53, "s"),
         "sim.rtl.seconds_per_frame": (0.94, "s"),
         "verify.frames": (8, "1"),
@@ -221,6 +278,8 @@ def make_run(folder: Path) -> Path:
     (folder / "faces" / "faces.json").write_text(faces().model_dump_json())
     (folder / "manifest.json").write_text(json.dumps(manifest()))
     (folder / "rtl" / "interface.json").write_text(json.dumps(interface()))
+    (folder / "cost.json").write_text(cost().model_dump_json())
+    (folder / "synth.json").write_text(json.dumps({"xc7": family(1.0, {}).model_dump()}))
     y, x = np.mgrid[0:112, 0:112]
     for number, person in enumerate(PEOPLE):
         oval = ((x - 56) / (34 + person % 5)) ** 2 + ((y - 60) / 46) ** 2 < 1
@@ -261,7 +320,7 @@ class Page(HTMLParser):
         assert self._open.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        if "style" in self._open:
+        if {"style", "script"} & set(self._open):
             return
         self.text += data
         if {"td", "th"} & set(self._open):
@@ -281,6 +340,12 @@ def page(run: Path) -> Page:
     return Page(render_report(run).read_text())
 
 
+def drawing_file(run: Path, name: str) -> ElementTree.Element:
+    """A drawing beside the report."""
+    render_report(run)
+    return ElementTree.parse(run / "report" / f"{name}.svg").getroot()
+
+
 def drawings(run: Path) -> list[ElementTree.Element]:
     """Every drawing, parsed as XML."""
     html = render_report(run).read_text()
@@ -288,7 +353,7 @@ def drawings(run: Path) -> list[ElementTree.Element]:
 
 
 def texts(drawing: ElementTree.Element) -> list[str | None]:
-    return [element.text for element in drawing if element.tag == "text"]
+    return [element.text for element in drawing.iter() if element.tag in ("text", SVG + "text")]
 
 
 @pytest.fixture(scope="module")
@@ -312,18 +377,35 @@ def missing(name: str, reason: str, unit: str = "1") -> Metric:
 def test_report_is_one_file_that_loads_nothing(run: Path) -> None:
     before = set(run.rglob("*"))
     report = render_report(run)
-    assert set(run.rglob("*")) - before == {report} == {run / "report.html"}
+    added = {str(path.relative_to(run)) for path in set(run.rglob("*")) - before}
+    assert added == {
+        *("report.html", "report", "report/report.md"),
+        *(f"report/{name}.csv" for name in ("layers", "metrics", "microcontrollers", "parts")),
+        *(f"report/{name}.svg" for name in ("agreement", "dataflow", "layers", "roc", "time")),
+        *("report/similarity-float.svg", "report/similarity-hardware.svg"),
+    }
     found = Page(report.read_text())
     links = [value for _, attrs in found.tags for name, value in attrs.items() if name in ("src", "href")]
     assert links
     assert all(link and link.startswith(("#", "data:image/png;base64,")) for link in links)
-    assert not {"script", "link", "iframe", "object"} & {tag for tag, _ in found.tags}
-    assert not re.search(r"url\(|@import|https?:", report.read_text())
+    assert not {"link", "iframe", "object"} & {tag for tag, _ in found.tags}
+    assert not re.search(r"url\((?!#)|@import|https?:(?!//www\.w3\.org/2000/svg)", report.read_text())
+
+
+def test_only_the_script_of_the_report_may_run(run: Path) -> None:
+    html = render_report(run).read_text()
+    (script,) = re.findall("<script>(.*?)</script>", html, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-"
+    assert f'content="{policy}{digest}\'"' in html
 
 
 def test_same_files_give_same_bytes(run: Path) -> None:
-    first = render_report(run).read_bytes()
-    assert render_report(run).read_bytes() == first
+    def content() -> dict[str, bytes]:
+        render_report(run)
+        return {str(path): path.read_bytes() for path in run.rglob("*") if path.is_file()}
+
+    assert content() == content()
 
 
 class TestVerdict:
@@ -436,7 +518,7 @@ class TestLayers:
             assert row[4] == layer.output_type
         assert found.row("8") == [
             *("8", "block_1_depthwise bottleneck", "depthwise_conv2d", "56×56×128", "fixed<19,8>"),
-            *("8", "16,512", "903 k", "144", "2", "1", "2", "451,584", " 100 %", "115", "2"),
+            *("8", "16,512", "903 k", "144", "2×1", "80", "1", "1", "451,584", " 100 %", "115", "2 of 2"),
         ]
         (totals,) = (row for row in found.rows if "55 nodes" in row)
         assert totals[4:6] == [
@@ -449,24 +531,43 @@ class TestLayers:
         records[20] = records[20].model_copy(update={"cycles": BOUND})
         write_records(run / "graph" / "layers.json", records)
         found = page(run)
-        assert found.with_class("bottleneck") == 1
+        assert found.with_class("tag") == 1
         assert (
             "block_1_depthwise, which works 451,584 cycles a frame; 1 more layer needs as many" in found.text
         )
 
-    def test_chart_has_two_bars_a_layer(self, run: Path) -> None:
-        working = [layer for layer in layers() if layer.macs]
-        bars = [element for element in drawings(run)[0] if element.tag == "rect"]
-        assert len(bars) == 2 * len(working)
+    def test_chart_has_a_bar_for_each_quantity_of_a_layer(self, run: Path) -> None:
+        drawing = drawing_file(run, "layers")
+        bars = [e for e in drawing.iter(SVG + "rect") if "series-" in e.attrib["class"]]
+        busy = [layer for layer in layers() if layer.utilisation]
         heights = [float(bar.attrib["height"]) for bar in bars]
-        assert heights[::2] == pytest.approx([layer.utilisation * 150 for layer in working], abs=0.01)
-        assert heights[1::2] == pytest.approx([(layer.multipliers or 0) / 32 * 80 for layer in working])
+        assert heights[: len(busy)] == pytest.approx([layer.utilisation * 66 for layer in busy], abs=0.01)
+        names = [words for words in texts(drawing) if words and words[0].isalpha() and " " in words]
+        assert names == [
+            "bottleneck: block_1_depthwise",
+            "Cycles worked a frame, share of the bound",
+            "Bits of a weight",
+            "Multiply-accumulates a frame",
+            *("LUT, xc7 synthesized; line: predicted", "FF, xc7 synthesized; line: predicted"),
+            *("DSP, xc7 synthesized; line: predicted", "block RAM (18 Kb), xc7 synthesized; line: predicted"),
+            "FIFO depth, beats; line: most that ever wait",
+        ]
+        (slowest,) = (e for e in drawing.iter(SVG + "rect") if e.get("class") == "slowest")
+        assert float(slowest.attrib["x"]) == pytest.approx(66 + 7 * (1160 - 66 - 8) / 55, abs=0.01)
+        titles = [e.text for e in drawing.iter(SVG + "title")]
+        assert "5 block_0_add (add): 1.28 k; most that wait 1.28 k" in titles
 
     def test_names_are_escaped(self, run: Path) -> None:
-        evil = layers()[5].model_copy(update={"name": "<script>alert(1)</script>", "op": '"><b>'})
+        evil = layers()[5].model_copy(
+            update={"name": "<script>alert(1)</script>", "op": '"><b>', "inputs": []}
+        )
         write_records(run / "graph" / "layers.json", [evil])
         found = page(run)
-        assert not {"script", "b"} & {tag for tag, _ in found.tags}
+        assert "b" not in {tag for tag, _ in found.tags}
+        assert sum(tag == "script" for tag, _ in found.tags) == 1
+        assert "<b>" not in (run / "report/layers.svg").read_text()
+        markdown = (run / "report/report.md").read_text()
+        assert "<script>" not in markdown and "&lt;script>alert(1)&lt;/script>" in markdown
         assert found.row("1")[1] == "<script>alert(1)</script> bottleneck"
 
 
@@ -477,14 +578,14 @@ class TestFaces:
 
     def test_similarity_values_are_printed(self, run: Path) -> None:
         matrices = (faces().similarity_float, faces().similarity_hardware)
-        for drawing, matrix in zip(drawings(run)[1:3], matrices, strict=True):
+        for drawing, matrix in zip(drawings(run)[3:5], matrices, strict=True):
             assert texts(drawing) == [f"{value:.2f}" for row in matrix for value in row]
             outlined = [element for element in drawing if element.get("class") == "same"]
             assert len(outlined) == 3 * 4 + 2  # three people twice, two once
         assert "differ by at most 0.0040" in page(run).text
 
     def test_roc_is_a_staircase_on_a_log_axis(self, run: Path) -> None:
-        drawing = drawings(run)[3]
+        drawing = drawings(run)[5]
         for line in (element for element in drawing if element.tag == "polyline"):
             points = [tuple(map(float, point.split(","))) for point in line.attrib["points"].split()]
             for (x0, y0), (x1, y1) in pairwise(points):

@@ -10,13 +10,15 @@ import typer
 
 from hwflow.cli.common import JsonFlag, echo, emit_json, guarded, table
 from hwflow.cli.run import TrustFlag, execute, figure
-from hwflow.errors import BudgetError
+from hwflow.errors import BudgetError, UserError
 
 if TYPE_CHECKING:
-    from hwflow.report.compare import Change, Side
+    from hwflow.report.compare import Change, Comparison, Side
 
 _YAML = (".yaml", ".yml")
+_PAGES = (".html", ".md")
 _SHOWN_KEYS = 40
+_MARKS = {"worse": "✗", "better": "✓"}
 
 
 @guarded
@@ -31,6 +33,10 @@ def compare(
     fail: Annotated[
         bool, typer.Option("--fail-on-regression", help="Exit code 5 when a figure got worse.")
     ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FILE", help="Write it as a page (.html) or Markdown (.md)."),
+    ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Show what is equal, too.")] = False,
     trust: TrustFlag = False,
     as_json: JsonFlag = False,
@@ -40,30 +46,35 @@ def compare(
     A figure is better or worse where it is known whether less or more of it is: resources, cycles, memory and
     mismatches; frames a second and accuracy. Of a design's YAML the run up to its predicted cost is taken.
     """
-    from hwflow.report.compare import compare_config, compare_layers, compare_metrics
+    from hwflow.report.compare import compare as compared
 
-    one, other = _side(a, trust), _side(b, trust)
-    changes = compare_metrics(one, other, tolerance / 100)
-    layers, keys = compare_layers(one, other), compare_config(one, other)
-    worse = [change for change in changes if change.verdict == "worse"]
+    if out is not None and out.suffix not in _PAGES:
+        raise UserError(f"--out {out}: neither a page nor Markdown", f"end the name in {' or '.join(_PAGES)}")
+    found = compared(_side(a, trust), _side(b, trust), tolerance / 100)
+    worse = found.of("worse")
+    if out is not None:
+        from hwflow.report.render import render_changes
+
+        render_changes(found, out)
     if as_json:
         emit_json(
             {
-                "a": one.name,
-                "b": other.name,
-                "metrics": {change.name: _record(change) for change in changes},
-                "layers": layers,
-                "config": keys,
+                "a": found.a.name,
+                "b": found.b.name,
+                "metrics": {change.name: _record(change) for change in found.changes},
+                "layers": found.layers,
+                "config": found.config,
                 "regressions": [change.name for change in worse],
             }
         )
     else:
-        _show(one, other, [change for change in changes if everything or change.verdict != "equal"])
-        _show_layers(layers)
-        _show_keys(keys)
-        better = sum(change.verdict == "better" for change in changes)
-        equal = sum(change.verdict == "equal" for change in changes)
-        echo(f"{better} better, {len(worse)} worse, {equal} equal of {len(changes)} figures")
+        _show(found, [change for change in found.changes if everything or change.verdict != "equal"])
+        echo(
+            f"{len(found.of('better'))} better, {len(worse)} worse, {len(found.of('equal'))} equal of "
+            f"{len(found.changes)} figures"
+        )
+        if out is not None:
+            echo(f"report: {out}")
     if worse and fail:
         names = ", ".join(change.name for change in worse)
         raise BudgetError(f"{len(worse)} figure(s) got worse: {names}", "change the design, or --tolerance")
@@ -90,37 +101,28 @@ def _record(change: Change) -> dict[str, Any]:
     }
 
 
-def _show(a: Side, b: Side, changes: list[Change]) -> None:
-    echo(f"A: {a.name}\nB: {b.name}")
+def _show(found: Comparison, changes: list[Change]) -> None:
+    echo(f"A: {found.a.name}\nB: {found.b.name}")
     rows = []
     for change in changes:
-        cells = [_cell(side, change.name) for side in (a, b)]
+        cells = [_cell(side, change.name) for side in (found.a, found.b)]
         share = "" if change.ratio is None else f"{100 * change.ratio:+.1f} %"
-        rows.append((change.name, *cells, share, change.verdict))
+        mark = _MARKS.get(change.verdict, "")
+        rows.append((change.name, *cells, share, f"{mark} {change.verdict}".strip()))
     if rows:
         table(("figure", ">A", ">B", ">change", "verdict"), rows)
+    layers = [
+        (layer, field, *("–" if value is None else str(value) for value in pair))
+        for layer, field, *pair in found.folding
+    ]
+    if layers:
+        table(("layer", "what", ">A", ">B"), layers)
+    for key, (before, after) in list(found.keys.items())[:_SHOWN_KEYS]:
+        echo(f"{key}: {before} → {after}")
+    if len(found.keys) > _SHOWN_KEYS:
+        echo(f"… and {len(found.keys) - _SHOWN_KEYS} more keys")
 
 
 def _cell(side: Side, name: str) -> str:
     metric = side.metrics.get(name)
     return "–" if metric is None or metric.value is None else " ".join(figure(metric)).strip()
-
-
-def _show_layers(layers: dict[str, dict[str, tuple[Any, Any]]]) -> None:
-    rows = [
-        (layer, field, *("–" if value is None else str(value) for value in pair))
-        for layer, changes in layers.items()
-        for field, pair in changes.items()
-        if field not in ("pe", "simd", "cycles", "buffer_pixels") or "reuse_factor" not in changes
-    ]
-    if rows:
-        table(("layer", "what", ">A", ">B"), rows)
-
-
-def _show_keys(keys: dict[str, tuple[Any, Any]]) -> None:
-    """Keys of the design, but for those that the layers have shown already."""
-    shown = {key: pair for key, pair in keys.items() if not key.startswith("HLSConfig.LayerName.")}
-    for key, (before, after) in list(shown.items())[:_SHOWN_KEYS]:
-        echo(f"{key}: {before} → {after}")
-    if len(shown) > _SHOWN_KEYS:
-        echo(f"… and {len(shown) - _SHOWN_KEYS} more keys")

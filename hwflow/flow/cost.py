@@ -162,7 +162,7 @@ STEPS: tuple[Step, ...] = (
         _inputs,
         (COST,),
         needs=("convert",),
-        code=("cost", "emit", "ops", "rtllib", "mcu", "tools/targets", "tools/fabric"),
+        code=("cost", "flow/cost", "emit", "ops", "rtllib", "mcu", "tools/targets", "tools/fabric"),
         metrics=METRICS,
     ),
 )

@@ -16,6 +16,9 @@ Verdict = Literal["better", "worse", "equal", "changed", "only in A", "only in B
 
 _LAYER_FIELDS = ("op", "shape", "output_type", "weight_bits", "params", "macs", "reuse_factor", "pe", "simd",
                  "multipliers", "cycles", "buffer_pixels")  # fmt: skip
+#: Fields that follow from the reuse factor, and keys of the design that say what the fields of layers say.
+_FOLLOWS, _TOLD = ("pe", "simd", "cycles", "buffer_pixels"), "HLSConfig.LayerName."
+_ORDER: tuple[Verdict, ...] = ("worse", "better", "changed", "only in A", "only in B", "equal")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,54 @@ class Change:
         if self.difference is None or not isinstance(self.a, int | float) or not self.a:
             return None
         return self.difference / abs(self.a)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What changed from one result to another.
+
+    Parameters
+    ----------
+    a, b : Side
+        Before and after.
+    changes : list of Change
+        All figures, those that got worse first.
+    layers : dict
+        Layer to field to (before, after); see :func:`compare_layers`.
+    config : dict
+        Key of the design to (before, after).
+    """
+
+    a: Side
+    b: Side
+    changes: list[Change]
+    layers: dict[str, dict[str, tuple[Any, Any]]]
+    config: dict[str, tuple[Any, Any]]
+
+    def of(self, verdict: Verdict) -> list[Change]:
+        """Figures of one verdict."""
+        return [change for change in self.changes if change.verdict == verdict]
+
+    @property
+    def folding(self) -> list[tuple[str, str, Any, Any]]:
+        """Layer, field, before, after; without what follows from a changed reuse factor."""
+        return [
+            (layer, field, *pair)
+            for layer, fields in self.layers.items()
+            for field, pair in fields.items()
+            if field not in _FOLLOWS or "reuse_factor" not in fields
+        ]
+
+    @property
+    def keys(self) -> dict[str, tuple[Any, Any]]:
+        """Keys of the design, but for those that the layers have told already."""
+        return {key: pair for key, pair in self.config.items() if not key.startswith(_TOLD)}
+
+
+def compare(a: Side, b: Side, tolerance: float = 0.0) -> Comparison:
+    """Compare two results; ``tolerance`` is the share of A by which a figure may get worse."""
+    changes = sorted(compare_metrics(a, b, tolerance), key=lambda change: _ORDER.index(change.verdict))
+    return Comparison(a, b, changes, compare_layers(a, b), compare_config(a, b))
 
 
 def read_side(path: Path) -> Side:

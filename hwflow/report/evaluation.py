@@ -4,13 +4,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from importlib.resources import files
 from pathlib import Path
 
 from markupsafe import Markup
 
 from hwflow.records import EvaluationRecord
-from hwflow.report import svg
+from hwflow.report import files, svg
 from hwflow.report.figures import roc_curves
 
 _SERIES = 4
@@ -34,18 +33,22 @@ def write_figures(records: Sequence[EvaluationRecord], folder: Path) -> list[Pat
     list of pathlib.Path
         The files.
     """
-    drawings = {"roc": roc(records)}
-    for record in records:
-        if record.people:
-            drawings[f"angles-{record.embeddings}"] = angles(record)
-            drawings[f"tsne-{record.embeddings}"] = tsne(record)
-    style = _style()
     paths = []
-    for name, drawing in drawings.items():
+    for name, drawing in drawings(records).items():
         path = folder / f"{name}.svg"
-        path.write_text(svg.document(drawing, style), encoding="utf-8")
+        path.write_text(files.drawing_file(drawing), encoding="utf-8")
         paths.append(path)
     return paths
+
+
+def drawings(records: Sequence[EvaluationRecord]) -> dict[str, Markup]:
+    """Drawings of one set's evaluations by the names of their files."""
+    found = {"roc": roc(records)}
+    for record in records:
+        if record.people:
+            found[f"angles-{record.embeddings}"] = angles(record)
+            found[f"tsne-{record.embeddings}"] = tsne(record)
+    return found
 
 
 def roc(records: Sequence[EvaluationRecord]) -> Markup:
@@ -126,11 +129,3 @@ def tsne(record: EvaluationRecord) -> Markup:
             yield svg.text(str(person), across, down + 4, "middle", "label")
 
     return svg.picture(width, height, f"t-SNE of faces of {record.dataset}, {record.embeddings}", marks())
-
-
-def _style() -> str:
-    """Colours of the report, and its rules for drawings."""
-    sheet = (files("hwflow.report") / "templates" / "report.css").read_text(encoding="utf-8")
-    colours = sheet.partition("* {")[0]
-    rules = [line for line in sheet.splitlines() if line.startswith("svg ")]
-    return "\n".join([colours.strip(), *rules, "svg { background: var(--card); font-family: sans-serif; }"])

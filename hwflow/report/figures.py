@@ -4,17 +4,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from markupsafe import Markup
 
 from hwflow.records import FacesRecord, LayerRecord
 from hwflow.report import svg
-from hwflow.report.text import decimal, grouped, percent, plural, seconds
+from hwflow.report.text import compact, decimal, grouped, seconds
 
 Curve = Sequence[tuple[float, float]]
 
-_SERIES = 4
+_SERIES = 8
 """Colours the style sheet has for kinds of layers (classes ``series-0``…)."""
 
 
@@ -24,50 +25,144 @@ def series(layers: Sequence[LayerRecord]) -> dict[str, int]:
     return {name: number % _SERIES for number, name in enumerate(operations)}
 
 
-def workload(layers: Sequence[tuple[int, LayerRecord]]) -> Markup:
-    """How busy each layer's multipliers are, above how many it has.
+@dataclass(frozen=True, slots=True)
+class Band:
+    """One quantity of all layers.
 
     Parameters
     ----------
-    layers : sequence of (int, LayerRecord)
-        Layers that multiply, with their numbers in the table.
+    name : str
+        What it is, with its unit.
+    values : sequence of float or None
+        One a layer; None where a layer has none.
+    words : callable
+        A value as people read it.
+    marks : sequence of float or None
+        A second value a layer, drawn as a line across its bar: the prediction of what was measured, or how full.
+    mark_name : str
+        What that is.
+    limit : float or None
+        Value at which a dashed line is drawn.
     """
-    width, left, right, top, gap = 1160.0, 56.0, 8.0, 24.0, 44.0
-    busy_height, count_height = 150.0, 80.0
+
+    name: str
+    values: Sequence[float | None]
+    words: Callable[[float], str]
+    marks: Sequence[float | None] = ()
+    mark_name: str = ""
+    limit: float | None = None
+
+    @property
+    def most(self) -> float:
+        """The largest value to be drawn."""
+        return max([self.limit or 0.0, *(v for v in (*self.values, *self.marks) if v is not None)])
+
+
+def bands(layers: Sequence[LayerRecord], drawn: Sequence[Band], bottleneck: LayerRecord | None) -> Markup:
+    """Quantities of all layers below one another, a column a layer; the bottleneck's column is marked.
+
+    Parameters
+    ----------
+    layers : sequence of LayerRecord
+        In the order of the table.
+    drawn : sequence of Band
+        What to draw; one without values above zero is left out.
+    bottleneck : LayerRecord or None
+        The layer to be marked.
+    """
+    shown = [band for band in drawn if band.most > 0]
+    width, left, right, top, height, gap = 1160.0, 66.0, 8.0, 40.0, 66.0, 38.0
     pitch = min(60.0, (width - left - right) / len(layers))
-    busy_base = top + busy_height
-    count_top = busy_base + gap
-    count_base = count_top + count_height
-    most = max(layer.multipliers or 0 for _, layer in layers) or 1
-    colour = series([layer for _, layer in layers])
+    colour = series(layers)
     stride = math.ceil(len(layers) * 24 / (width - left - right))
+    last = top + len(shown) * (height + gap) - gap
+
+    def column(place: int, band: Band, base: float) -> Iterator[Markup]:
+        layer, value = layers[place], band.values[place]
+        mark = band.marks[place] if band.marks else None
+        if not value and not mark:
+            return
+        x, w = left + pitch * (place + 0.14), pitch * 0.72
+        title = f"{place + 1} {layer.name} ({layer.op}): {band.words(value or 0.0)}"
+        title += "" if mark is None else f"; {band.mark_name} {band.words(mark)}"
+        tall = (value or 0.0) / band.most * height
+        yield svg.bar(x, base - tall, w, tall, f"series-{colour[layer.op]}", title)
+        if mark is not None:
+            y = base - mark / band.most * height
+            yield svg.line(x - 0.1 * pitch, y, x + w + 0.1 * pitch, y, "mark")
 
     def marks() -> Iterator[Markup]:
-        yield svg.text("cycles worked a frame, share of the bound", left, top - 10, class_="caption")
-        yield svg.text("multipliers", left, count_top - 10, class_="caption")
-        for share in (0.0, 0.5, 1.0):
-            y = busy_base - share * busy_height
-            yield svg.line(left, y, width - right, y, "limit" if share == 1 else "rule")
-            yield svg.text(percent(share, 0), left - 8, y + 4, "end")
-        for count in (0, most):
-            y = count_base - count / most * count_height
-            yield svg.line(left, y, width - right, y, "rule")
-            yield svg.text(grouped(count), left - 8, y + 4, "end")
-        for place, (number, layer) in enumerate(layers):
-            x, w = left + pitch * (place + 0.14), pitch * 0.72
-            title = (
-                f"{number} {layer.name} ({layer.op}): {grouped(layer.cycles)} cycles, "
-                f"{percent(layer.utilisation)}; {plural(layer.multipliers or 0, 'multiplier')}"
-            )
-            for height, base in (
-                (min(layer.utilisation, 1.0) * busy_height, busy_base),
-                ((layer.multipliers or 0) / most * count_height, count_base),
-            ):
-                yield svg.bar(x, base - height, w, height, f"series-{colour[layer.op]}", title)
-            if place % stride == 0:
-                yield svg.text(str(number), x + w / 2, count_base + 16, "middle", "index")
+        if bottleneck is not None:
+            place = next(number for number, layer in enumerate(layers) if layer is bottleneck)
+            x = left + pitch * place
+            yield svg.bar(x, top - 8, pitch, last - top + 8, "slowest")
+            anchor = "start" if place < len(layers) / 2 else "end"
+            yield svg.text(f"bottleneck: {bottleneck.name}", x + pitch / 2, 12, anchor, "flag")
+        for row, band in enumerate(shown):
+            base = top + row * (height + gap) + height
+            yield svg.text(band.name, left, base - height - 10, class_="caption")
+            yield svg.line(left, base, width - right, base, "rule")
+            yield svg.line(left, base - height, width - right, base - height, "rule")
+            if band.limit:
+                y = base - band.limit / band.most * height
+                yield svg.line(left, y, width - right, y, "limit")
+            yield svg.text(band.words(0.0), left - 8, base + 4, "end")
+            yield svg.text(band.words(band.most), left - 8, base - height + 4, "end")
+            for place in range(len(layers)):
+                yield from column(place, band, base)
+        for place in range(0, len(layers), stride):
+            yield svg.text(str(place + 1), left + pitch * (place + 0.5), last + 16, "middle", "index")
 
-    return svg.picture(width, count_base + 22, "Utilisation and multipliers of each layer", marks(), "wide")
+    return svg.picture(width, last + 22, "Load and cost of each layer", marks(), "wide")
+
+
+def agreement(pairs: Sequence[tuple[str, float, float]], name: str) -> Markup:
+    """Estimates over measurements of the layers on log axes, with the diagonal where they agree.
+
+    Parameters
+    ----------
+    pairs : sequence of (str, float, float)
+        Layer, estimate and measurement, both above zero.
+    name : str
+        What is counted.
+    """
+    size, left, bottom, edge = 380.0, 62.0, 46.0, 12.0
+    exponents = [math.log10(value) for _, *values in pairs for value in values]
+    low, high = math.floor(min(exponents)), max(math.ceil(max(exponents)), math.floor(min(exponents)) + 1)
+
+    def share(value: float) -> float:
+        return (math.log10(value) - low) / (high - low)
+
+    def across(value: float) -> float:
+        return left + share(value) * (size - left - edge)
+
+    def up(value: float) -> float:
+        return size - bottom - share(value) * (size - bottom - edge)
+
+    def marks() -> Iterator[Markup]:
+        ends = (10.0**low, 10.0**high)
+        for decade in range(low, high + 1):
+            value = 10.0**decade
+            yield svg.line(across(value), edge, across(value), size - bottom, "rule")
+            yield svg.line(left, up(value), size - edge, up(value), "rule")
+            yield svg.text(compact(value), across(value), size - bottom + 17, "middle")
+            yield svg.text(compact(value), left - 8, up(value) + 4, "end")
+        yield svg.line(across(ends[0]), up(ends[0]), across(ends[1]), up(ends[1]), "limit")
+        yield svg.text(f"{name}, synthesized", (left + size - edge) / 2, size - 8, "middle", "caption")
+        yield svg.text(f"{name}, predicted", left + 8, edge + 14, class_="caption")
+        for layer, estimate, measured in pairs:
+            title = f"{layer}: predicted {grouped(estimate)}, synthesized {grouped(measured)}"
+            yield svg.element(
+                "circle",
+                svg.element("title", title),
+                cx=across(measured),
+                cy=up(estimate),
+                r=4.5,
+                class_="series-0",
+                fill_opacity=0.65,
+            )
+
+    return svg.picture(size, size, f"{name} of each layer, predicted and synthesized", marks())
 
 
 def similarity(matrix: Sequence[Sequence[float]], people: Sequence[int], name: str) -> Markup:
@@ -149,7 +244,7 @@ def roc_curves(curves: Sequence[tuple[str, str, Curve]], label: str) -> Markup:
         yield svg.text("impostor pairs accepted (log)", middle, height - 8, "middle", "caption")
         yield svg.text("genuine pairs accepted", left + 8, top + 16, class_="caption")
         for number, (name, class_, curve) in enumerate(curves):
-            points = " ".join(f"{across(x):.2f},{up(y):.2f}" for x, y in _steps(curve, floor))
+            points = svg.points((across(x), up(y)) for x, y in _steps(curve, floor))
             yield svg.element("polyline", points=points, class_=class_)
             y = height - bottom + 6 + 20 * (number - len(curves))
             yield svg.line(width - right - 130, y - 4, width - right - 100, y - 4, class_)

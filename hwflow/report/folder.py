@@ -15,19 +15,30 @@ from pydantic import BaseModel, ConfigDict, Field
 from hwflow.config.schema import DesignConfig
 from hwflow.errors import UserError
 from hwflow.records import (
+    CostRecord,
+    EvaluationRecord,
     FacesRecord,
+    FamilyRecord,
     LayerRecord,
     Metric,
     RungRecord,
+    StudyRecord,
+    read_cost,
+    read_evaluations,
     read_faces,
     read_layers,
     read_metrics,
     read_rungs,
+    read_study,
+    read_synthesis,
 )
 
 T = TypeVar("T")
 
 _AGAIN = "run the design again: `hwflow run CONFIG --fresh`"
+#: Records under ``synth/`` that are no family's.
+_VENDOR = ("vivado", "vitis")
+STUDY = "study.json"
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -113,6 +124,21 @@ class Interface(_Part):
     outputs: list[Port]
 
 
+class Routed(_Part):
+    """A design as it lies in a device."""
+
+    resources: dict[str, int | None]
+    fmax_mhz: float
+
+
+class Synthesis(_Part):
+    """``synth/<family>.json``, as `hwflow synth` leaves it in a run folder."""
+
+    total: dict[str, int | None]
+    layers: dict[str, dict[str, int | None]]
+    routed: Routed | None
+
+
 @dataclass(frozen=True)
 class RunFiles:
     """Content of a run folder; ``None`` for what the run did not write.
@@ -135,6 +161,14 @@ class RunFiles:
         The pictures of ``faces`` as ``data:`` URIs.
     interface : Interface or None
         Ports of the accelerator.
+    cost : CostRecord or None
+        What the design is predicted to cost.
+    synthesis : dict of str to FamilyRecord
+        Resources by synthesis, by FPGA family.
+    routed : dict of str to Routed
+        Place and route, by FPGA family.
+    evaluations : dict of str to list of EvaluationRecord
+        Face verification on further sets, by folder.
     """
 
     path: Path
@@ -145,6 +179,10 @@ class RunFiles:
     faces: FacesRecord | None
     pictures: list[str]
     interface: Interface | None
+    cost: CostRecord | None
+    synthesis: dict[str, FamilyRecord]
+    routed: dict[str, Routed]
+    evaluations: dict[str, list[EvaluationRecord]]
 
     @property
     def config(self) -> DesignConfig:
@@ -191,21 +229,74 @@ def read_run(path: Path) -> RunFiles:
     if manifest is None or metrics is None:
         raise UserError(f"{path} holds no metrics.json: no step of the run is done", _AGAIN)
     faces = _read(path / "faces" / "faces.json", read_faces)
+    synthesis, routed = _syntheses(path)
     return RunFiles(
         path=path,
         manifest=manifest,
         metrics=metrics,
-        layers=_read(path / "graph" / "layers.json", read_layers),
+        layers=_read(path / "graph" / "layers.json", _layers),
         rungs=_read(path / "verify.json", read_rungs),
         faces=faces,
         pictures=[_picture(path, name) for name in faces.pictures] if faces else [],
         interface=_read(
             path / "rtl" / "interface.json", lambda file: Interface.model_validate_json(file.read_bytes())
         ),
+        cost=_read(path / "cost.json", read_cost),
+        synthesis=synthesis,
+        routed=routed,
+        evaluations={
+            file.parent.name: records
+            for file in sorted(path.glob("evaluation/*/evaluation.json"))
+            if (records := _read(file, read_evaluations))
+        },
     )
 
 
-def _read(path: Path, reader: Callable[[Path], T]) -> T | None:
+def _layers(path: Path) -> list[LayerRecord]:
+    """Layers, each after those it reads."""
+    layers, known = read_layers(path), set[str]()
+    for layer in layers:
+        if unknown := set(layer.inputs) - known:
+            raise ValueError(f"{layer.name} reads {sorted(unknown)}, which do not come before it")
+        known.add(layer.name)
+    return layers
+
+
+def _syntheses(path: Path) -> tuple[dict[str, FamilyRecord], dict[str, Routed]]:
+    """Resources as the run's own step counted them, and as later commands did."""
+    found = _read(path / "synth.json", read_synthesis) or {}
+    routed: dict[str, Routed] = {}
+    for file in sorted(path.glob("synth/*.json")):
+        if file.stem in _VENDOR:
+            continue
+        record = _read(file, lambda file: Synthesis.model_validate_json(file.read_bytes()))
+        if record is not None:
+            found.setdefault(file.stem, FamilyRecord(total=record.total, layers=record.layers))
+            if record.routed:
+                routed[file.stem] = record.routed
+    return found, routed
+
+
+def is_study(path: Path) -> bool:
+    """Whether a folder is one that `hwflow explore` wrote."""
+    return (path / STUDY).is_file()
+
+
+def read_study_folder(path: Path) -> StudyRecord:
+    """Read the folder of a study.
+
+    Raises
+    ------
+    UserError
+        When it holds no finished study, or the file is damaged.
+    """
+    record = _read(path / STUDY, read_study, "explore again: `hwflow explore STUDY`")
+    if record is None:
+        raise UserError(f"{path} holds no {STUDY}", "name the folder that `hwflow explore` wrote")
+    return record
+
+
+def _read(path: Path, reader: Callable[[Path], T], remedy: str = _AGAIN) -> T | None:
     """Content of a file, ``None`` when there is none."""
     if not path.is_file():
         return None
@@ -214,7 +305,7 @@ def _read(path: Path, reader: Callable[[Path], T]) -> T | None:
     except ValueError as error:
         raise UserError(
             f"{path} is damaged or was written by another version of hwflow: {error}",
-            _AGAIN,
+            remedy,
         ) from error
 
 

@@ -34,15 +34,42 @@ def picture(
     return element(
         "svg",
         *children,
-        viewBox=f"0 0 {_value(width)} {_value(height)}",
+        viewBox=box(width, height),
         role="img",
         aria_label=label,
         class_=class_,
     )
 
 
-def document(drawing: Markup, style: str) -> str:
-    """A drawing as a file of its own, with the style sheet that a page would have.
+def box(width: float, height: float) -> str:
+    """A drawing's coordinates."""
+    return f"0 0 {_value(width)} {_value(height)}"
+
+
+def points(places: Iterable[tuple[float, float]]) -> str:
+    """Corners of a line."""
+    return " ".join(f"{_value(x)},{_value(y)}" for x, y in places)
+
+
+def arrow_head() -> Markup:
+    """The head of arrows, ``url(#arrow)``."""
+    tip = element("path", d="M0 0L7 3.5L0 7z", class_="tip")
+    marker = element(
+        "marker",
+        tip,
+        id="arrow",
+        markerWidth=7,
+        markerHeight=7,
+        refX=7,
+        refY=3.5,
+        orient="auto",
+        markerUnits="userSpaceOnUse",
+    )
+    return element("defs", marker)
+
+
+def document(drawing: Markup, style: str, symbols: str = "") -> str:
+    """A drawing as a file of its own, with the style sheet that a page would have and the symbols that it uses.
 
     Examples
     --------
@@ -50,8 +77,9 @@ def document(drawing: Markup, style: str) -> str:
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 2 1"><style>rect{}</style>'
     """
     # The drawing becomes the inner element, so that rules for what lies in an svg hold for all of it.
-    box = drawing.partition('viewBox="')[2].partition('"')[0]
-    return f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{box}"><style>{style}</style>{drawing}</svg>\n'
+    size = drawing.partition('viewBox="')[2].partition('"')[0]
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{size}"><style>{style}</style>'
+    return f"{head}{symbols}{drawing}</svg>\n"
 
 
 def text(content: str, x: float, y: float, anchor: str = "start", class_: str = "tick") -> Markup:

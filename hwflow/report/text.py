@@ -104,6 +104,62 @@ def signed(value: float, digits: int) -> str:
     return f"{value:+.{digits}f}".replace("-", "−")
 
 
+def error(share: float | None) -> str:
+    """A relative error with its sign.
+
+    Examples
+    --------
+    >>> error(0.0312), error(-0.5), error(0.0), error(None)
+    ('+3.1 %', '−50.0 %', '0.0 %', '–')
+    """
+    if share is None:
+        return NONE
+    return "0.0 %" if round(share, 3) == 0 else f"{signed(share * 100, 1)} %"
+
+
+def share(value: float) -> str:
+    """What is taken of what there is.
+
+    Examples
+    --------
+    >>> share(0.634), share(0.0004), share(12.5), share(130.0), share(float("inf"))
+    ('63 %', '0.04 %', '1,250 %', '130 times', 'there is none')
+    """
+    if value == float("inf"):
+        return "there is none"
+    if value >= 100:
+        return f"{value:,.0f} times"
+    return f"{value * 100:,.0f} %" if value >= 0.0995 or value == 0 else f"{value * 100:.2g} %"
+
+
+def milliseconds(value: float | None) -> str:
+    """A time in milliseconds.
+
+    Examples
+    --------
+    >>> milliseconds(1234.6), milliseconds(0.1234)
+    ('1,235', '0.123')
+    """
+    return NONE if value is None else significant(value)
+
+
+def plain(value: float | str | None) -> str:
+    """A figure of any kind: whole numbers exactly, others to six digits.
+
+    Examples
+    --------
+    >>> plain(12544.0), plain(0.98765432), plain(True), plain("mixed"), plain(None)
+    ('12,544', '0.987654', 'yes', 'mixed', '–')
+    """
+    if value is None:
+        return NONE
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, str):
+        return value
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.6g}"
+
+
 def shape(axes: Sequence[int]) -> str:
     """A tensor's shape.
 
@@ -149,5 +205,8 @@ def breakable(name: str) -> Markup:
     return escape(name).replace("_", Markup("_<wbr>"))
 
 
-FILTERS = (breakable, compact, decimal, grid, grouped, percent, seconds, shape, signed)
+FILTERS = (
+    *(breakable, compact, decimal, error, grid, grouped, milliseconds),
+    *(percent, plain, seconds, shape, share, signed),
+)
 """What the template formats with."""
