@@ -125,9 +125,8 @@ def computing(folder: Path, known: Mapping[int, str]) -> int | None:
     return None
 
 
-def explore(folder: Path, before: str, count: int, events: Events) -> None:
+def explore(folder: Path, before: str, port: int, count: int, events: Events) -> None:
     """The study, with its two kills."""
-    port = free_port()
     address = f"tcp://127.0.0.1:{port}"
     listen = ["scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard", "--no-show"]
     scheduler = dask(*listen, log=folder / "scheduler.log")
@@ -256,6 +255,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--out", type=Path, default=Path("runs/exploration"))
     parser.add_argument("--with", dest="before", default="")
+    parser.add_argument("--port", type=int, help="port of the scheduler")
     parser.add_argument("--reports", type=Path, default=Path("reports"))
     options = parser.parse_args()
     from hwflow.explore.schema import load_study
@@ -266,7 +266,7 @@ def main() -> None:
     count = load_study(STUDY).Trials
     if len(finished(folder)) < count:
         events.add("begun")
-        explore(folder, options.before, count, events)
+        explore(folder, options.before, options.port or free_port(), count, events)
         events.add("all designs known", finished=len(finished(folder)), processor_seconds=_children())
     events.add("verification begun")
     spent = _children()

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 from typer.testing import CliRunner
@@ -20,9 +21,9 @@ from typer.testing import CliRunner
 from hwflow.cli.app import app
 from hwflow.cli.explore import _spread
 from hwflow.errors import ConfigError, UserError
-from hwflow.explore.bench import Outcome
+from hwflow.explore.bench import Bench, Outcome, _untraced
 from hwflow.explore.clusters import Place, client, jobs
-from hwflow.explore.schema import StudyConfig, load_study
+from hwflow.explore.schema import Limit, StudyConfig, load_study
 from hwflow.explore.space import dimensions, prepared
 from hwflow.explore.study import Trial, explore, front
 from hwflow.files import locked
@@ -125,6 +126,60 @@ def test_a_point_becomes_a_preparation() -> None:
     bits = {name: weight_bits(config, name) for name in ("head_conv", "stem_conv", "stem_dw", "embedding")}
     assert bits == {"head_conv": 5, "stem_conv": 8, "stem_dw": 8, "embedding": 3}
     assert (config.ActivationBits, config.Layers["head_conv"].ActivationBits) == (6, 7)
+
+
+@pytest.mark.tf
+def test_a_design_is_weighed_as_it_is_built(tmp_path: Path) -> None:
+    from hwflow.cli.run import execute
+    from hwflow.config.folding import to_yaml
+    from hwflow.prepare import build as building
+    from hwflow.prepare.exact import predict_exact
+    from hwflow.records import read_metrics
+
+    base = ROOT / "hls_configs" / "mobilefacenet-tiny.yaml"
+    wanted = ("cost.share", "cost.latency_cycles", "mcu.flash_bytes", "quality.cosine")
+    study = changed(
+        Space={"WeightBits": [4, 6], "Fps": 5000, "MultStyle": [None, "lut", "dsp"], "Part": ["xczu3eg", "xc7z020"]},
+        Objectives=dict.fromkeys(wanted, "minimize"), Limits={"quality.cosine": {"Min": -0.5}}, Screen=3,
+        Verify={"Frames": 1},
+    )  # fmt: skip
+    tested = Bench(study, base)
+    point = {"WeightBits": 6, "Fps": 5000, "MultStyle": None, "Part": "xczu3eg"}
+    found = {style: tested.weigh({**point, "MultStyle": style}) for style in (None, "lut", "dsp")}
+    assert found["lut"].metrics["cost.dsp"] < found["dsp"].metrics["cost.dsp"]
+    assert found["lut"].metrics["cost.lut"] > found["dsp"].metrics["cost.lut"]
+    assert found["lut"].design["Hwflow"]["MultStyle"] == "lut"
+    best = found[None]
+    assert all(0 < one.metrics["cost.share"] < 1 for one in found.values())
+    other = tested.weigh({**point, "Part": "xc7z020"})
+    assert other.design["Part"] == "xc7z020"
+    assert other.metrics["quality.cosine"] == best.metrics["quality.cosine"]
+
+    # What a run of the written design predicts and holds is what the study says.
+    path = tmp_path / "design.yaml"
+    path.write_text(to_yaml(best.design, base.read_text(), "A design."))
+    execute(path, tmp_path / "run", last="cost", only_needed=True)
+    metrics = {metric.name: metric.value for metric in read_metrics(tmp_path / "run" / "metrics.json")}
+    for name in ("lut", "ff", "dsp", "latency_cycles"):
+        assert metrics[f"cost.xcup.{name}"] == best.metrics[f"cost.{name}"]
+    assert metrics["mcu.stm32h743zi.flash_bytes"] == best.metrics["mcu.flash_bytes"]
+    assert best.design["Hwflow"]["Verify"] == {"Frames": 1}
+
+    # Quality is that of exact arithmetic, and models built without tracing are the same.
+    (network,) = tested._networks.values()
+    model = building.build(network.net, network.scheme)
+    with _untraced():
+        assert building.build(network.net, network.scheme).to_json() == model.to_json()
+    inputs = tested._evaluator._inputs[:4]
+    outputs = tested._evaluator._simulate(network.net, network.scheme, slice(4), "float64")
+    np.testing.assert_array_equal(
+        outputs.reshape(4, -1), next(iter(predict_exact(model, inputs).values())).reshape(4, -1)
+    )
+    screened = Bench(study.model_copy(update={"Limits": {"quality.cosine": Limit(Min=1.5)}}), base).weigh(
+        point
+    )
+    assert (screened.refused[:17], screened.metrics["quality.frames"]) == ("quality.cosine is", 3)
+    assert best.metrics["quality.frames"] == 64
 
 
 def trial(number: int, cosine: float, luts: float, state: str = "complete") -> Trial:

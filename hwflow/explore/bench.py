@@ -156,7 +156,7 @@ class Bench:
             chosen = np.unique(np.linspace(0, len(inputs) - 1, study.Frames).astype(int))
             inputs, people = inputs[chosen], None if people is None else people[chosen]
         self._frames = len(inputs)
-        self._evaluator = Evaluator(model, calibration, inputs, people)
+        self._evaluator = Evaluator(model, calibration, inputs, people, fill=True)
         self._networks: OrderedDict[str, _Network] = OrderedDict()
         check_places(study.Space, self._evaluator.net(self._prepare))
 

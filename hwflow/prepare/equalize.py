@@ -103,7 +103,7 @@ def even_activations(net: Net, ranges: dict[str, Floats]) -> None:
             rescale(group, 2.0 ** (np.rint(8 * exponent) / 8))
 
 
-def fill_grids(net: Net, bits: dict[str, int]) -> None:
+def fill_grids(net: Net, bits: dict[str, int]) -> dict[str, float]:
     """Scale groups as a whole so that weights make the most of their power-of-two ranges.
 
     Parameters
@@ -112,7 +112,13 @@ def fill_grids(net: Net, bits: dict[str, int]) -> None:
         Equalised network.
     bits : dict of str to int
         Bits of the weights of each layer.
+
+    Returns
+    -------
+    dict of str to float
+        By how much the tensors were scaled.
     """
+    scales = {node.name: 1.0 for node in net}
 
     def noise(node: Node, factor: float) -> float:
         kernel = node.arrays["kernel"] * factor
@@ -129,6 +135,9 @@ def fill_grids(net: Net, bits: dict[str, int]) -> None:
         for group in free_groups(net):
             best = min(_FACTORS, key=lambda factor: total_noise(group, factor))
             rescale(group, np.full(group.channels, best))
+            for name in group.tensors:
+                scales[name] *= float(best)
+    return scales
 
 
 def free_groups(net: Net) -> list[Group]:

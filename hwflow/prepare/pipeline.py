@@ -139,9 +139,16 @@ def quantize(
 
 
 def float_net(
-    model: tf.keras.Model, calibration: NDArray[np.float32], config: PrepareConfig
+    model: tf.keras.Model, calibration: NDArray[np.float32], config: PrepareConfig, *, fill: bool = True
 ) -> tuple[Net, Folding]:
     """The network as it will be quantized: checked, folded, equalised where that is asked for.
+
+    Parameters
+    ----------
+    model, calibration, config
+        As :func:`prepare`.
+    fill : bool
+        Whether equalisation ends with :func:`fill_grids`, the only part of it that depends on bits.
 
     Returns
     -------
@@ -162,8 +169,14 @@ def float_net(
         normalize_slopes(net)
         equalize(net)
         even_activations(net, channel_magnitudes(build(net), quantized_tensors(net), calibration))
-        fill_grids(net, {node.name: weight_bits(config, node.name) for node in net if node.kind in WEIGHTED})
+        if fill:
+            fill_grids(net, bits_of_weights(net, config))
     return net, folding
+
+
+def bits_of_weights(net: Net, config: PrepareConfig) -> dict[str, int]:
+    """Bits of the weights of each layer that has any."""
+    return {node.name: weight_bits(config, node.name) for node in net if node.kind in WEIGHTED}
 
 
 def activation_ranges(

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -15,8 +16,9 @@ from hwflow.errors import UserError
 from hwflow.faces.verification import evaluate, paired_cosine
 from hwflow.formats import stored_bits
 from hwflow.prepare.build import Scheme, build
+from hwflow.prepare.equalize import fill_grids
 from hwflow.prepare.net import Net
-from hwflow.prepare.pipeline import activation_ranges, float_net
+from hwflow.prepare.pipeline import activation_ranges, bits_of_weights, float_net
 from hwflow.prepare.quantize import choose_grids
 from hwflow.prepare.repair import repair
 from hwflow.prepare.simulate import Simulation, simulated_weights
@@ -61,6 +63,9 @@ class Evaluator:
         Inputs it is judged on.
     people : ndarray of int64, shape (m,), optional
         Who is shown, for the accuracy of verification.
+    fill : bool
+        Whether each configuration is equalised for its own bits, as :func:`hwflow.prepare.prepare` does; else all of
+        them for the bits of the first, which matters little and takes less time.
 
     Raises
     ------
@@ -74,6 +79,8 @@ class Evaluator:
         calibration: Frames,
         inputs: Frames,
         people: NDArray[np.int64] | None = None,
+        *,
+        fill: bool = False,
     ) -> None:
         shape = tuple(model.inputs[0].shape[1:])
         if inputs.shape[1:] != shape or not len(inputs):
@@ -90,6 +97,8 @@ class Evaluator:
         self._model, self._calibration = model, calibration
         self._inputs, self._people = inputs, people
         self._nets: dict[str, Net] = {}
+        self._fill = fill
+        self._filled: tuple[str, Net, dict[str, float]] | None = None
         self._simulations: dict[str, Simulation] = {}
         self._ranges: dict[str, dict[str, float]] = {}
         self._reference: NDArray[np.float64] | None = None
@@ -107,22 +116,37 @@ class Evaluator:
         return self._score(self.reference)
 
     def net(self, config: PrepareConfig) -> Net:
-        """The folded network, equalised as a configuration says; kept, as bits matter little for it."""
+        """The folded network, equalised as a configuration says."""
+        return self._net_and_scales(config)[0]
+
+    def _net_and_scales(self, config: PrepareConfig) -> tuple[Net, Mapping[str, float]]:
+        """The network, and by how much its tensors were scaled for the bits of this configuration."""
         key = str(config.Equalize)
         if key not in self._nets:
-            self._nets[key], _ = float_net(self._model, self._calibration, config)
-        return self._nets[key]
+            self._nets[key], _ = float_net(self._model, self._calibration, config, fill=not self._fill)
+        common = self._nets[key]
+        if not (self._fill and config.Equalize):
+            return common, {}
+        bits = bits_of_weights(common, config)
+        if self._filled is None or self._filled[0] != str(bits):
+            net = copy.deepcopy(common)
+            self._filled = str(bits), net, fill_grids(net, bits)
+        return self._filled[1:]
 
     def ranges(self, config: PrepareConfig) -> dict[str, float]:
-        """Magnitudes that activations are to hold; kept where they do not depend on bits."""
-        key = f"{config.Equalize} {config.Calibration} {config.Percentile}"
+        """Magnitudes that activations are to hold; kept where they do not depend on bits but by a scale."""
+        net, scales = self._net_and_scales(config)
         if config.Calibration in ("mse", "kl"):
             bits = {name: one.ActivationBits for name, one in config.Layers.items()}
-            key += f" {config.ActivationBits} {config.OutputBits} {bits}"
+            key = f"{config.Equalize} {config.Calibration} {config.ActivationBits} {config.OutputBits} {bits}"
+            key += f" {bits_of_weights(net, config)}" if scales else ""
+            scales = {}
+        else:
+            key = f"{config.Equalize} {config.Calibration} {config.Percentile}"
+            net = self._nets[str(config.Equalize)]
         if key not in self._ranges:
-            net = self.net(config)
             self._ranges[key] = activation_ranges(net, build(net), self._calibration, config)
-        return self._ranges[key]
+        return {name: scales.get(name, 1.0) * value for name, value in self._ranges[key].items()}
 
     def dynamic_ranges(self, config: PrepareConfig) -> list[Range]:
         """What kernels and tensors need so that nothing saturates."""
