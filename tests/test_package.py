@@ -630,3 +630,19 @@ def test_wide_beats_do_not_fit_a_dma_engine(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="--tdata dma: s_axis carries 1280 bits a beat"):
         read_run(run, Options(bus="dma"))
     assert read_run(run, Options()).inputs[0].width == 1280
+
+
+@pytest.mark.tf
+@pytest.mark.synth
+def test_a_design_is_run_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program("iverilog", ICARUS)
+    monkeypatch.chdir(tmp_path)
+    design = yaml.safe_load((Path(__file__).parent.parent / "hls_configs/jet-mlp.yaml").read_text())
+    design["Hwflow"]["Verify"] = {"Frames": 2, "Rtl": False}
+    Path("tagger.yaml").write_text(yaml.safe_dump(design))
+    done = CliRunner().invoke(app, ["package", "tagger.yaml", "--verilog"])
+    assert done.exit_code == 0, done.output
+    assert "written to runs/tagger/package" in done.output
+    steps = {path.name.split(".")[0] for path in Path("runs/tagger/.steps").glob("*.metrics.json")}
+    assert "rtlsim" in steps and not steps & {"hls", "csim", "synth", "faces"}
+    assert "PASSED" in run_tool(["make", "icarus"], tmp_path / "runs/tagger/package/tb")
