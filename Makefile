@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: setup demo test lint fuzz suite bench reports clean distclean
+.PHONY: setup demo test lint fuzz suite bench exploration reports clean distclean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -75,6 +75,10 @@ fuzz: setup
 
 suite: setup
 	$(BIN)/python benchmarks/hls4ml_suite.py --jobs $(JOBS) --out reports
+
+# Hundreds of designs of MobileFaceNet, killed twice on the way, those that nothing beats proven; goes on where it ended.
+exploration: setup
+	$(BIN)/python -m benchmarks.exploration
 
 # Reference results: the metrics of every example design.
 reports: setup
