@@ -112,9 +112,9 @@ def measure(name: str, graph: QuantGraph, data: dict[str, Codes], frames: str, f
     board = folder / "board"
     few = [{node: codes[:QEMU_FRAMES] for node, codes in part.items()} for part in (data, golden)]
     emit(program, board, Golden(*few), name="network")
-    run = qemu.run_check(board)
-    check = run.networks["network"]
-    elf = arm.elf_sizes(arm.build(board, "app.elf"))
+    check = qemu.run_check(board)["network"]
+    app = arm.build(board, "app.elf")
+    elf, stack = arm.elf_sizes(app), qemu.deepest_stack(app, mcu_kernels.stack_bytes(program))
     bits = sorted(
         {node.params["weight"].type.width for node in graph if "weight" in node.params}, reverse=True
     )
@@ -132,10 +132,10 @@ def measure(name: str, graph: QuantGraph, data: dict[str, Codes], frames: str, f
         macs=program.macs,
         flash=elf.flash,
         flash_predicted=mcu_kernels.flash_bytes(program),
-        ram=elf.ram + run.stack,
+        ram=elf.ram + stack,
         ram_predicted=sizes(program).arena + mcu_kernels.stack_bytes(program),
         arena_bound=program.plan.bound,
-        stack=run.stack,
+        stack=stack,
     )
 
 
@@ -146,8 +146,8 @@ def report(results: list[Result]) -> str:
         "",
         "Made by `python -m benchmarks.mcu`. Every output code of every frame is compared with the golden model, on",
         "this machine and on QEMU's Cortex-M7 (board MPS2 AN500, DSP instructions). Flash and RAM are read from the",
-        "ELF (RAM: static data and the deepest stack seen); instructions are those of one frame (`-icount`, to 40).",
-        "Times on this machine depend on what else it does.",
+        "ELF (RAM: static data, and the stack pointer at its deepest); instructions are those of one frame",
+        "(`-icount`, to 40). Times on this machine depend on what else it does.",
         "",
         f"Compiler: {mcu_kernels.table()['compiler']}",
         "",

@@ -134,6 +134,7 @@ def _measure(program: Program, folder: Path, name: str, golden: Golden) -> Measu
     VerificationError
         When a code differs.
     """
+    from hwflow.cost.mcu_kernels import stack_bytes
     from hwflow.mcu.emit import sizes
     from hwflow.tools import arm, qemu
     from hwflow.tools.runner import run_tool
@@ -165,13 +166,13 @@ def _measure(program: Program, folder: Path, name: str, golden: Golden) -> Measu
         if not shutil.which(qemu.QEMU):
             notes.append(f"not run on a Cortex-M7: {qemu.QEMU} is missing; {qemu.REMEDY}")
         else:
-            run = qemu.run_check(folder)
-            check = run.networks[name]
+            check = qemu.run_check(folder)[name]
             if check.differing or check.frames != frames:
                 raise VerificationError(
                     f"on the Cortex-M7 {check.differing} of {check.frames} frames differ; see {folder / 'qemu.log'}"
                 )
-            ram, instructions = ram + run.stack, check.instructions
+            stack = qemu.deepest_stack(folder / "app.elf", stack_bytes(program))
+            ram, instructions = ram + stack, check.instructions
             compared.append("Cortex-M7 (QEMU)")
     return Measured(flash, ram, instructions, compared, notes)
 

@@ -29,7 +29,7 @@ from hwflow.ops.base import Window
 from hwflow.ops.registry import ops
 from hwflow.tools.arm import REMEDY, build, elf_sizes, symbol_sizes
 from hwflow.tools.paths import package_dir
-from hwflow.tools.qemu import run_check
+from hwflow.tools.qemu import deepest_stack, run_check
 from hwflow.tools.runner import find_tool
 from hwflow.verify.golden import run_golden
 
@@ -55,7 +55,7 @@ def code_bytes(program: Program) -> int:
         if name not in known:
             raise InternalError(f"{TABLE.name} lacks {name}; calibrate it anew")
         needed.add(name)
-        pending += known[name].get("calls", [])
+        pending += [*known[name].get("calls", []), *known[name].get("jumps", [])]
     code = sum(-(-int(known[name]["bytes"]) // 4) * 4 for name in needed)
     return code + int(table()["base_bytes"])
 
@@ -84,7 +84,8 @@ def _deepest(program: Program, layer: Layer, known: Mapping[str, Any]) -> int:
             called |= stages
         if name.startswith("hwf_gather") and not packed:  # it unpacks through hwf_load
             called = {one for one in called if not one.startswith("hwf_load")}
-        return int(known[name].get("stack", 0)) + max(map(deep, called), default=0)
+        own = int(known[name].get("stack", 0)) + max(map(deep, called), default=0)
+        return max([own, *map(deep, known[name].get("jumps", []))])  # a jump at the end leaves no frame
 
     return deep(layer.kernel.function)
 
@@ -197,19 +198,18 @@ def calibrate(folder: Path, path: Path = TABLE) -> dict[str, Any]:
         checks[name] = (program, Golden(data, run_golden(graph, data)))
     emit_all(checks, folder)
     run = run_check(folder)
-    if wrong := [name for name, result in run.networks.items() if result.differing]:
+    if wrong := [name for name, result in run.items() if result.differing]:
         raise InternalError(f"kernels differ from the golden model: {', '.join(wrong)}")
-    counts = {name: result.instructions for name, result in run.networks.items() if programs[name].layers}
-    app = folder / "app"
-    smallest = min(timed, key=lambda name: counts[name])
-    emit_all({smallest: (programs[smallest], None)}, app)
+    counts = {name: result.instructions for name, result in run.items() if programs[name].layers}
+    app, chain = folder / "app", lower(_chain())
+    emit_all({"chain": (chain, None)}, app)
     known = _functions(folder)
     found = {
         "compiler": _text(["arm-none-eabi-gcc", "--version"]).splitlines()[0],
         "functions": known,
-        "base_bytes": _base_bytes(app, programs[smallest]),
-        "base_stack": run.stack
-        - max(_deepest(program, layer, known) for program in programs.values() for layer in program.layers),
+        "base_bytes": _base_bytes(app, chain),
+        "base_stack": deepest_stack(app / "app.elf")
+        - max(_deepest(chain, layer, known) for layer in chain.layers),
         "instructions": _fit({name: programs[name] for name in counts}, counts),
     }
     header = "# Bytes of flash and stack, and instructions; made by hwflow.cost.mcu_kernels.calibrate.\n"
@@ -227,22 +227,24 @@ def _functions(folder: Path) -> dict[str, dict[str, Any]]:
     """Size, callees and stack of every function of an emitted check."""
     listing = _text(["arm-none-eabi-objdump", "-d", folder / "check.elf"])
     calls: dict[str, set[str]] = {}
+    jumps: dict[str, set[str]] = {}
     name = ""
     for line in listing.splitlines():
         if start := re.match(r"^[0-9a-f]+ <([\w.]+)>:$", line):
             name = start.group(1)
-            calls[name] = set()
-        elif jump := re.search(r"\sb(?:l|\.w|\.n|x)?\s+[0-9a-f]+ <([\w.]+)>$", line):
-            if jump.group(1) != name:
-                calls[name].add(jump.group(1))
+            calls[name], jumps[name] = set(), set()
+        elif branch := re.search(r"\sb(l?)(?:\.w|\.n)?\s+[0-9a-f]+ <([\w.]+)>$", line):
+            if branch.group(2) != name:
+                (calls if branch.group(1) else jumps)[name].add(branch.group(2))
     stack = _stack_usage(folder)
     bytes_ = symbol_sizes(folder / "check.elf")
     wanted = {name for name in calls if name.startswith("hwf_")}
-    wanted |= {called for name in wanted for called in calls[name]}
+    wanted |= {called for name in wanted for called in calls[name] | jumps[name]}
     return {
         name: {
             "bytes": bytes_[name],
             **({"calls": sorted(calls[name])} if calls[name] else {}),
+            **({"jumps": sorted(jumps[name])} if jumps[name] else {}),
             **({"stack": stack[name]} if stack.get(name) else {}),
         }
         for name in sorted(wanted)
@@ -274,6 +276,21 @@ def _base_bytes(folder: Path, program: Program) -> int:
         -(-size // 4) * 4 for name, size in symbol_sizes(elf).items() if name.startswith(("hwf_", "mem"))
     )
     return elf_sizes(elf).flash - sizes(program).constants - kernels
+
+
+def _chain() -> QuantGraph:
+    """A network with enough layers that the loop over them is one."""
+    rng, nodes = np.random.default_rng(2), [casekit.tensor((2, 2, 8), casekit.grid(8, 4))]
+    for number in range(6):
+        attrs = casekit.window_attrs(nodes[-1], 1)
+        weight, bias = casekit.grid(8, 6), casekit.grid(9, 6)
+        cast = casekit.quantizer(8, 4)
+        nodes.append(
+            casekit.conv2d(
+                rng, nodes[-1], 8, attrs, cast, weight=weight, bias=bias, reuse=1, name=f"layer{number}"
+            )
+        )
+    return QuantGraph("chain", tuple(nodes), (nodes[-1].name,))
 
 
 def _sweep() -> dict[str, QuantGraph]:

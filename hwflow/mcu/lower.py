@@ -13,11 +13,10 @@ import numpy as np
 
 from hwflow.emit.narrow import narrow
 from hwflow.errors import UnsupportedLayerError
-from hwflow.ir.graph import QuantGraph, QuantNode, QuantParam
+from hwflow.ir.graph import QuantGraph, QuantNode
 from hwflow.mcu.planner import Plan, Task, plan
 from hwflow.numerics.fixed import Codes, FixedType, Overflow
 from hwflow.ops.base import Interval, Window
-from hwflow.ops.matvec import spread
 from hwflow.ops.mcukit import (
     I64,
     Form,
@@ -135,21 +134,16 @@ def lower(graph: QuantGraph) -> Program:
     ]
     if missing:
         raise UnsupportedLayerError(missing, f"the C form knows {', '.join(emittable())}")
-    return _Builder(narrow(_without_multipliers(graph))).program()
+    return _Builder(narrow(_rewritten(graph))).program()
 
 
-def _without_multipliers(graph: QuantGraph) -> QuantGraph:
-    """Depthwise layers with several filters a channel as convolutions with zeros between the channels."""
-    nodes = graph.by_name()
-
-    def plain(node: QuantNode) -> QuantNode:
-        if node.op != "depthwise_conv2d" or node.channels == nodes[node.inputs[0]].channels:
-            return node
-        weight, channels = node.params["weight"], nodes[node.inputs[0]].channels
-        kernel = spread(weight.codes.reshape(*weight.codes.shape[:2], channels, -1))
-        return replace(node, op="conv2d", params={**node.params, "weight": QuantParam(kernel, weight.type)})
-
-    return replace(graph, nodes=tuple(plain(node) for node in graph))
+def _rewritten(graph: QuantGraph) -> QuantGraph:
+    """Nodes by the nodes that have kernels or stages for them."""
+    nodes: list[QuantNode] = []
+    for node in graph:
+        form = lowering(node.op) if node.op != "input" else None
+        nodes += (node,) if form is None else form.rewritten(node, [graph.node(name) for name in node.inputs])
+    return replace(graph, nodes=tuple(nodes))
 
 
 def reasons(node: QuantNode) -> list[str]:

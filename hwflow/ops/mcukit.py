@@ -194,6 +194,10 @@ class Form:
         """Why a node has no C form although its operation has one; empty when it has."""
         return []
 
+    def rewritten(self, node: QuantNode, inputs: Sequence[QuantNode]) -> tuple[QuantNode, ...]:
+        """The node by other nodes, of which the last has its name; itself where it has kernel or stages of its own."""
+        return (node,)
+
     def peak(self, node: QuantNode, x: Interval) -> int:
         """Largest magnitude on the way from x to the exact result, where that itself does not tell."""
         return 0

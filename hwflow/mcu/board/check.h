@@ -24,6 +24,5 @@ extern const uint32_t hwf_n_checks;
 
 void board_write(const char *text);
 uint32_t board_instructions(void); /* since some moment; 0 where they cannot be counted */
-uint32_t board_stack(void);        /* bytes of the stack that were ever used; 0 where unknown */
 
 #endif

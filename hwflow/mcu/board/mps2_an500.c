@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Arm MPS2 with image AN500 (Cortex-M7) as QEMU models it: start-up, semihosting, instruction counter, stack watch.
+ * Arm MPS2 with image AN500 (Cortex-M7) as QEMU models it: start-up, semihosting, instruction counter.
  *
  * Under `-icount shift=0` an instruction takes one nanosecond of virtual time; timer 0 runs at 25 MHz, so one tick
  * is 40 instructions.
  */
 #include "check.h"
 
-#define PAINT 0x5aa5c33cu
 #define NS_PER_TICK 40u
 #define TIMER_CTRL (*(volatile uint32_t *)0x40000000u)
 #define TIMER_VALUE (*(volatile uint32_t *)0x40000004u)
@@ -15,7 +14,7 @@
 #define SYS_WRITE0 0x04u
 #define SYS_EXIT_EXTENDED 0x20u
 
-extern uint32_t board_stack_low[], board_stack_top[], board_data_load[], board_data[], board_data_end[];
+extern uint32_t board_stack_top[], board_data_load[], board_data[], board_data_end[];
 extern uint32_t board_bss[], board_bss_end[];
 int main(void);
 void board_reset(void);
@@ -30,12 +29,6 @@ static uint32_t semihost(uint32_t operation, const void *argument) {
 void board_write(const char *text) { semihost(SYS_WRITE0, text); }
 
 uint32_t board_instructions(void) { return (0xffffffffu - TIMER_VALUE) * NS_PER_TICK; }
-
-uint32_t board_stack(void) {
-  const uint32_t *at = board_stack_low;
-  while (at < board_stack_top && *at == PAINT) at++;
-  return (uint32_t)((const uint8_t *)board_stack_top - (const uint8_t *)at);
-}
 
 static void stop(uint32_t code) {
   const uint32_t block[2] = {0x20026u, code}; /* ADP_Stopped_ApplicationExit */
@@ -52,10 +45,8 @@ static void fault(void) {
 void board_reset(void) {
   uint32_t *to = board_data;
   const uint32_t *from = board_data_load;
-  uint32_t *const here = __builtin_frame_address(0);
   while (to < board_data_end) *to++ = *from++;
   for (to = board_bss; to < board_bss_end;) *to++ = 0;
-  for (to = board_stack_low; to < here - 16;) *to++ = PAINT;
   TIMER_RELOAD = 0xffffffffu;
   TIMER_VALUE = 0xffffffffu;
   TIMER_CTRL = 1;

@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
 
-from hwflow.ir.graph import QuantNode
+from hwflow.ir.graph import QuantNode, QuantParam
 from hwflow.ops.base import Window
+from hwflow.ops.matvec import spread
 from hwflow.ops.mcukit import (
     Kernel,
     RowKernel,
@@ -29,6 +32,16 @@ class DepthwiseConv2dMcu(RowKernel):
     """Four channels at a time, or position by position; see ``hwf_depthwise_conv2d.c``."""
 
     min_code_bits: ClassVar[int] = 8
+
+    def rewritten(self, node: QuantNode, inputs: Sequence[QuantNode]) -> tuple[QuantNode, ...]:
+        """Several filters a channel are a convolution with zeros between the channels."""
+        channels, weight = inputs[0].channels, node.params["weight"]
+        if node.channels == channels:
+            return (node,)
+        kernel = spread(weight.codes.reshape(*weight.codes.shape[:2], channels, -1))
+        return (
+            replace(node, op="conv2d", params={**node.params, "weight": QuantParam(kernel, weight.type)}),
+        )
 
     def kernel(self, node: QuantNode, source: Tensor, wide: bool) -> Kernel:
         weight, window = node.params["weight"], Window.of(node)

@@ -99,9 +99,9 @@ class SoftmaxOp(FollowingOp):
         if node.attrs["implementation"] == "argmax":
             low, high, frac = 0, 1, 0
         else:
-            exps, inverse = _exps(node), node.params["inverse"]
+            exps, inverse = exps_of(node), node.params["inverse"]
             ends = np.multiply.outer([exps.min(), exps.max()], [inverse.codes.min(), inverse.codes.max()])
-            low, high, frac = int(ends.min()), int(ends.max()), _accum(node).type.frac + inverse.type.frac
+            low, high, frac = int(ends.min()), int(ends.max()), accum_of(node).type.frac + inverse.type.frac
         return Interval(np.full(node.channels, low), np.full(node.channels, high), frac)
 
     def exact(self, node: QuantNode, inputs: Sequence[tuple[Codes, FixedType]]) -> tuple[Codes, int]:
@@ -110,10 +110,10 @@ class SoftmaxOp(FollowingOp):
         if implementation == "argmax":
             first = np.argmax(codes, axis=-1, keepdims=True)
             return (np.arange(node.channels) == first).astype(np.int64), 0
-        accum, inverse_input = _accum(node), Cast.parse(node.attrs["inverse_input"])
+        accum, inverse_input = accum_of(node), Cast.parse(node.attrs["inverse_input"])
         address = FixedType.from_json(node.attrs["address"])
         argument = codes.max(axis=-1, keepdims=True) - codes if implementation == "stable" else codes
-        exps = _exps(node)[_top_bits(argument, address, len(_exps(node)))]
+        exps = exps_of(node)[_top_bits(argument, address, len(exps_of(node)))]
         total = overflow_codes(exps.sum(axis=-1, keepdims=True), accum)
         total = apply_cast(total, accum.type.frac, inverse_input)
         inverse = node.params["inverse"]
@@ -152,8 +152,8 @@ class SoftmaxOp(FollowingOp):
             one = apply_cast(np.ones((1, 1), dtype=np.int64), 0, node.cast)
             width = node.type.width
             return Instance("hwf_argmax", {**parameters, "YW": width, "OneFile": Memory(one, width)})
-        accum, inverse_input = _accum(node), Cast.parse(node.attrs["inverse_input"])
-        exps, inverse = _exps(node), node.params["inverse"]
+        accum, inverse_input = accum_of(node), Cast.parse(node.attrs["inverse_input"])
+        exps, inverse = exps_of(node), node.params["inverse"]
         total = node.channels * max(map(abs, accum.type.range()))
         parameters |= {
             "Stable": int(node.attrs["implementation"] == "stable"),
@@ -222,7 +222,7 @@ def _tabled(
 def _require_order_free(attrs: Mapping[str, Any], params: Mapping[str, QuantParam], channels: int) -> None:
     """Refuse an accumulator whose overflow depends on the order of the sum."""
     probe = QuantNode("softmax", "softmax", ("x",), (channels,), Cast(FixedType(True, 8, 0)), attrs, params)
-    accum, exps = _accum(probe), _exps(probe)
+    accum, exps = accum_of(probe), exps_of(probe)
     low, high = accum.type.range()
     fits = channels * min(int(exps.min()), 0) >= low and channels * int(exps.max()) <= high
     monotone = accum.overflow is Overflow.SAT and int(exps.min()) >= 0
@@ -230,14 +230,15 @@ def _require_order_free(attrs: Mapping[str, Any], params: Mapping[str, QuantPara
         raise UserError(f"Precision.accum {accum} can overflow within the sum; give it more bits, or SAT")
 
 
-def _accum(node: QuantNode) -> Cast:
+def accum_of(node: QuantNode) -> Cast:
+    """Cast of the sum of a node with tables."""
     return Cast.parse(node.attrs["accum"])
 
 
-def _exps(node: QuantNode) -> Codes:
+def exps_of(node: QuantNode) -> Codes:
     """The table of exp in the type of the accumulator."""
     table = node.params["exp"]
-    return apply_cast(table.codes, table.type.frac, _accum(node))
+    return apply_cast(table.codes, table.type.frac, accum_of(node))
 
 
 def _top_bits(codes: Codes, grid: FixedType, size: int) -> Codes:
