@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: setup demo test lint fuzz suite bench exploration reports clean distclean
+.PHONY: setup demo test lint fuzz suite bench exploration reports studies clean distclean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -92,6 +92,16 @@ reports: setup
 	$(BIN)/python -m benchmarks.formats_accuracy reports
 	$(BIN)/python -m hwflow.cost.mcu_report reports
 	$(BIN)/python -m benchmarks.tune runs/mobilefacenet-w8a8 reports $(JOBS)
+
+# Accuracy: bits, scales and repairs; training at few bits; what was scored is kept in runs/, so that this may be cut off.
+STUDIES := distillation scales sensitivity mixed small-data qat
+studies: setup
+	for study in $(STUDIES); do \
+	  $(BIN)/hwflow study "hls_configs/studies/$$study.yaml" --out "runs/$$study"; \
+	  cp "runs/$$study/results.json" "reports/$$study.json"; \
+	  cp "runs/$$study/results.md" "reports/$$study.md"; \
+	  cp "runs/$$study"/*.svg reports/; \
+	done
 
 clean:
 	rm -rf runs build sim_build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -28,6 +28,7 @@ from hwflow.cli import (
     report,
     run,
     search,
+    study,
     synth,
     train,
     tune,
@@ -53,6 +54,7 @@ app.command("tune")(tune.tune)
 app.command("train")(train.train)
 app.command("explore")(explore.explore)
 app.command("search")(search.search)
+app.command("study")(study.study)
 app.command("emit-mcu")(emit_mcu.emit_mcu)
 app.command("package")(package.package)
 app.command("evaluate")(evaluate.evaluate)
