@@ -70,6 +70,14 @@ def two_by_two() -> QuantGraph:
     return QuantGraph("pair", tuple(net.nodes), (x.name, z.name))
 
 
+def bare_network() -> QuantGraph:
+    """Nothing that needs a memory image."""
+    net = Builder(np.random.default_rng(6), 40)
+    x = net.input((3, 3, 4), grid(6, 3))
+    net.pool(net.quantize(x, quantizer(5, 2), "relu"), 3, same=False)
+    return net.graph("bare")
+
+
 def make_run(graph: QuantGraph, folder: Path, frames: int = FRAMES) -> Path:
     """A run folder with all that a package is made of."""
     design = build_design(graph)
@@ -102,7 +110,7 @@ def rung(mismatches: int) -> RungRecord:
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     made: dict[str, Path] = {}
-    graphs = {"jet": dense_network, "face": tiny_mobilefacenet, "pair": two_by_two}
+    graphs = {"jet": dense_network, "face": tiny_mobilefacenet, "pair": two_by_two, "bare": bare_network}
 
     def run(name: str) -> Path:
         if name not in made:
@@ -150,8 +158,9 @@ def fusesoc(out: Path, work: Path, target: str, *more: str) -> str:
         ("face", {"frames": 2, "control": True}),
         ("pair", {"frames": 3, "control": True, "bus": "dma"}),
         ("pair", {"frames": 1}),
+        ("bare", {"frames": 3}),
     ],
-    ids=["jet", "face-control", "pair-control-dma", "pair"],
+    ids=["jet", "face-control", "pair-control-dma", "pair", "bare"],
 )
 def test_plain_verilog_simulates_in_icarus(
     name: str, options: dict[str, Any], runs: Callable[[str], Path], tmp_path: Path
@@ -190,6 +199,8 @@ def test_fusesoc_lints_and_simulates(runs: Callable[[str], Path], tmp_path: Path
     fusesoc(tmp_path / "out", tmp_path / "work", "lint")
     text = fusesoc(tmp_path / "out", tmp_path / "work", "sim")
     assert "PASSED: pair_axi gives its golden vectors" in text
+    assert package(runs("bare"), tmp_path / "bare").memories == {}
+    fusesoc(tmp_path / "bare", tmp_path / "work", "lint")
 
 
 @pytest.mark.sim
@@ -569,6 +580,12 @@ def test_a_run_that_is_not_ready(tmp_path: Path, runs: Callable[[str], Path]) ->
     (run / "golden/output.npy").unlink()
     with pytest.raises(UserError, match="no golden vectors"):
         read_run(run, Options())
+    shutil.copy(runs("jet") / "golden/output.npy", run / "golden")
+    for damage in ("", "{}"):
+        (run / "rtl/interface.json").write_text(damage)
+        with pytest.raises(ConfigError, match="is damaged"):
+            read_run(run, Options())
+    shutil.copy(runs("jet") / "rtl/interface.json", run / "rtl")
     shutil.rmtree(run / "graph")
     shutil.copytree(runs("pair") / "graph", run / "graph")
     with pytest.raises(ConfigError, match="was not made from the network"):
@@ -583,13 +600,17 @@ def test_a_run_that_is_not_ready(tmp_path: Path, runs: Callable[[str], Path]) ->
         ({"name": "hwf_mvu"}, "may clash with hwflow's own modules"),
         ({"vendor": "a:b"}, "--vendor: 'a:b' is no legal name"),
         ({"version": "one"}, "--ip-version: 'one' is no version"),
+        ({"name": "jet_a"}, "--name: 'jet_a' makes a second module jet_a_axi"),
     ],
 )
 def test_options_that_do_not_fit(
     options: dict[str, Any], message: str, runs: Callable[[str], Path], tmp_path: Path
 ) -> None:
+    run = shutil.copytree(runs("jet"), tmp_path / "run")
+    (run / "rtl/jet_a_axi.sv").write_text("module jet_a_axi; endmodule\n")
+    (run / "rtl/filelist.f").write_text((run / "rtl/filelist.f").read_text() + "jet_a_axi.sv\n")
     with pytest.raises(UserError, match=re.escape(message)):
-        read_run(runs("jet"), Options(**options))
+        read_run(run, Options(**options))
 
 
 def test_command(runs: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

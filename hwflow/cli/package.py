@@ -68,14 +68,9 @@ def package(
     FuseSoC core file, IP-XACT, a packaging script for Vivado, a LiteX module, drivers in Python (PYNQ) and C, and the
     interface in words. The SystemVerilog is for Verilator and synthesis tools; --verilog adds what Icarus takes.
     """
-    from hwflow.package.content import STEP, Options, read_run
+    from hwflow.package.content import STEP, Options, check_options, read_run
     from hwflow.package.write import check_place, write_package
 
-    run = source if source.is_dir() else Path("runs") / source.stem
-    place = out or run / FOLDER
-    check_place(place)
-    if not source.is_dir():
-        execute(source, run, last=STEP, trust=trust, only_needed=True)
     options = Options(
         name=name,
         control=control is Control.AXI_LITE,
@@ -86,6 +81,12 @@ def package(
         version=version,
         frames=frames,
     )
+    run = source if source.is_dir() else Path("runs") / source.stem
+    place = out or run / FOLDER
+    check_options(options)
+    check_place(place)
+    if not source.is_dir():
+        execute(source, run, last=STEP, trust=trust, only_needed=True)
     content = read_run(run, options)
     write_package(content, place, run / "logs" / f"{FOLDER}.log")
     if as_json:

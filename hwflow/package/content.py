@@ -16,7 +16,7 @@ from hwflow.errors import ConfigError, UserError, VerificationError
 from hwflow.ir.graph import QuantGraph
 from hwflow.ir.serialize import graph_hash, load_graph
 from hwflow.numerics.fixed import Codes, FixedType
-from hwflow.records import read_metrics, read_rungs
+from hwflow.records import RungRecord, read_metrics, read_rungs
 from hwflow.tools.verilator import read_filelist
 from hwflow.verify.rtlsim import pack_beats
 from hwflow.verify.vectors import Vectors, first_frames
@@ -195,20 +195,40 @@ def read_run(run: Path, options: Options) -> Content:
     VerificationError
         When the run found a difference.
     """
+    check_options(options)
     again = f"run `hwflow run CONFIG --until {STEP} --out {run}` first"
-    rtl = run / "rtl"
-    for path, what in ((rtl / "interface.json", "RTL"), (run / "graph", "converted network")):
+    for path, what in ((run / "rtl" / "interface.json", "RTL"), (run / "graph", "converted network")):
         if not path.exists():
             raise ConfigError(f"{run} holds no {what}", again)
+    try:
+        content = _content(run, options)
+    except (OSError, ValueError, KeyError) as error:
+        raise ConfigError(f"{run} is damaged: {type(error).__name__}: {error}", again) from error
+    if content is None:
+        raise ConfigError(f"the RTL in {run} was not made from the network in {run}", again)
+    taken = {Path(name).stem for name in content.sources} & {content.top, f"{content.name}_regs"}
+    if taken:
+        raise UserError(f"--name: {content.name!r} makes a second module {min(taken)}", "choose another name")
+    return content
+
+
+def _content(run: Path, options: Options) -> Content | None:
+    """What the run holds; None when its RTL is not of its network."""
+    rtl = run / "rtl"
     interface = json.loads((rtl / "interface.json").read_text())
     graph = load_graph(run / "graph")
     if graph_hash(graph) != interface["graph_sha256"]:
-        raise ConfigError(f"the RTL in {run} was not made from the network in {run}", again)
-    _check_options(options, interface["top"])
-    _check_verified(run)
+        return None
+    rungs = [rung for path in sorted((run / "verify").glob("*.json")) for rung in read_rungs(path)]
+    for rung in rungs:
+        if rung.mismatches:
+            raise VerificationError(
+                f"{run}: {rung.rung} differs from the golden model in {rung.mismatches} of {rung.values} codes",
+                "what is not bit-exact is not packaged; run the design again",
+            )
     vectors = Vectors(run / "golden", graph)
     inputs, outputs = (first_frames(codes, options.frames) for codes in (vectors.inputs(), vectors.outputs()))
-    metrics = _figures(run)
+    figures = _figures(run)
     files = [path for path in read_filelist(rtl / "filelist.f") if path.stem != _TAP]
     return Content(
         options=options,
@@ -219,10 +239,10 @@ def read_run(run: Path, options: Options) -> Content:
         ),
         graph_sha256=interface["graph_sha256"],
         ii_bound=interface["ii_bound_cycles"],
-        latency=metrics.get("rtl.latency_cycles"),
-        interval=metrics.get("rtl.ii_cycles"),
+        latency=figures.get("rtl.latency_cycles"),
+        interval=figures.get("rtl.ii_cycles"),
         frames=len(next(iter(outputs.values()))),
-        verified=_verified(run),
+        verified=tuple(map(_in_words, rungs)),
         pixels=_shows_pictures(run, graph),
         # Memory images lie beside the sources and are named without a folder: so every tool finds them.
         sources={path.name: path.read_text().replace('"mem/', '"') for path in files},
@@ -230,39 +250,36 @@ def read_run(run: Path, options: Options) -> Content:
     )
 
 
-def _check_options(options: Options, core: str) -> None:
-    names = (("--name", options.name or core), ("--vendor", options.vendor), ("--library", options.library))
+def check_options(options: Options) -> None:
+    """Refuse options that fit no design.
+
+    Raises
+    ------
+    UserError
+        With the option.
+    """
+    names = (
+        ("--name", options.name or "unnamed"),
+        ("--vendor", options.vendor),
+        ("--library", options.library),
+    )
     for option, value in names:
         if not _NAME.fullmatch(value):
             raise UserError(
                 f"{option}: {value!r} is no legal name", "begin with a letter; then letters, digits and _"
             )
     try:
-        check_name(options.name or core)
+        check_name(options.name)
     except ValueError as error:
         raise UserError(f"--name: {error}", "choose another name") from error
     if not _VERSION.fullmatch(options.version):
         raise UserError(f"--ip-version: {options.version!r} is no version", "numbers with points, as in 1.0")
 
 
-def _check_verified(run: Path) -> None:
-    """Refuse RTL that a rung of the run found wrong."""
-    for path in sorted((run / "verify").glob("*.json")):
-        for rung in read_rungs(path):
-            if rung.mismatches:
-                raise VerificationError(
-                    f"{path}: {rung.rung} differs from the golden model in {rung.mismatches} of {rung.values} codes",
-                    "what is not bit-exact is not packaged; run the design again",
-                )
-
-
-def _verified(run: Path) -> tuple[str, ...]:
-    names = {"qkeras": "QKeras", "csim": "hls4ml's C++", "rtl": "SystemVerilog", "netlist": "netlist"}
-    return tuple(
-        f"{names.get(rung.rung, rung.rung)}, {rung.scope}: {rung.frames} frames, {rung.values:,} codes, 0 differ"
-        for path in sorted((run / "verify").glob("*.json"))
-        for rung in read_rungs(path)
-    )
+def _in_words(rung: RungRecord) -> str:
+    names = {"qkeras": "QKeras", "csim": "hls4ml's C++", "rtl": "SystemVerilog"}
+    name = names.get(rung.rung, rung.rung)
+    return f"{name}, {rung.scope}: {rung.frames} frames, {rung.values:,} codes, 0 differ"
 
 
 def _figures(run: Path) -> dict[str, int]:

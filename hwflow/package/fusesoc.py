@@ -44,8 +44,6 @@ def core_source(content: Content, sources: Sequence[str], memories: Sequence[str
             "file_type": "systemVerilogSource",
         },
         "top": {"files": [f"rtl/{top}.v"], "file_type": "verilogSource-2005"},
-        # Tools look for memory images in the folder they run in.
-        "memories": {"files": [here(name, "rtl") for name in memories], "file_type": "mem"},
         "waivers": {"files": ["rtl/waivers.vlt"], "file_type": "vlt"},
         "bench": {
             "files": [
@@ -54,7 +52,10 @@ def core_source(content: Content, sources: Sequence[str], memories: Sequence[str
             ]
         },
     }
-    design = ["rtl", "top", "memories"]
+    design = ["rtl", "top"]
+    if memories:  # looked for in the folder that a tool runs in
+        filesets["memories"] = {"files": [here(name, "rtl") for name in memories], "file_type": "mem"}
+        design.append("memories")
     targets: dict[str, Any] = {
         "default": {"filesets": design, "toplevel": top},
         "lint": {
