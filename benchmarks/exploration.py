@@ -209,11 +209,16 @@ def report(study: Mapping[str, Any], events: list[dict[str, Any]]) -> str:
         "design", "accuracy, %", "of golden integers, %", "cosine", "share of the part, %", "LUT", "DSP", "BRAM18",
         "URAM", "bits of a weight", "cycles a frame", "RTL", "choices", "C++ and RTL",
     )  # fmt: skip
+    for event in events:
+        if event["event"].endswith(" killed"):  # what had been finished by then and is in the result
+            event["kept"] = sum(
+                one["state"] != "failed" and one["finished"] <= event["time"] for one in designs.values()
+            )
     lines = [
         "# MobileFaceNet explored",
         "",
-        f"Written by `make exploration`: `hwflow explore {STUDY}` on two workers of one core each, then `--verify "
-        "front`.",
+        f"Written by `make exploration`: `hwflow explore {STUDY}` on two workers of one core each, then "
+        "`--verify`.",
         "",
         f"{len(designs)} different designs: {states['complete']} within the limits, {states['refused']} outside, "
         f"{states['failed']} failed. Of all the cost was predicted; {judged} were judged on all {everywhere} faces, "
@@ -256,6 +261,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/exploration"))
     parser.add_argument("--with", dest="before", default="")
     parser.add_argument("--port", type=int, help="port of the scheduler")
+    parser.add_argument("--verify", default="front", help="designs of the front to run")
     parser.add_argument("--reports", type=Path, default=Path("reports"))
     options = parser.parse_args()
     from hwflow.explore.schema import load_study
@@ -271,7 +277,7 @@ def main() -> None:
     events.add("verification begun")
     spent = _children()
     subprocess.run(
-        [*shlex.split(options.before), _BIN / "hwflow", "explore", STUDY, "--out", folder, "--verify", "front"],
+        [*shlex.split(options.before), _BIN / "hwflow", "explore", STUDY, "--out", folder, "--verify", options.verify],
         check=True,
     )  # fmt: skip
     events.add("front verified", processor_seconds=_children() - spent)
