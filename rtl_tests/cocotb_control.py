@@ -57,21 +57,23 @@ class Package:
             self.sinks[name] = StreamSink(self, name, PORTS[name]["beats"])
         await self.wait(4)
         self.dut.aresetn.value = 1
-        for channel, answer in (("b", "bresp"), ("r", "rdata")):
-            cocotb.start_soon(self._watch(channel, answer))
+        offers = [("s_axi_b", "s_axi_bresp"), ("s_axi_r", "s_axi_rdata")]
+        offers += [(f"core_{name}_t", f"{name}_tdata") for name in INPUTS]
+        for stream, data in offers:
+            cocotb.start_soon(self._watch(f"{stream}valid", f"{stream}ready", data))
         await self.wait(24)
 
-    async def _watch(self, channel: str, answer: str) -> None:
-        """An answer stays until it is taken."""
-        valid, ready, data = (
-            getattr(self.dut, f"s_axi_{name}") for name in (f"{channel}valid", f"{channel}ready", answer)
-        )
+    async def _watch(self, valid: str, ready: str, data: str) -> None:
+        """What is offered stays until it is taken, but for a restart."""
+        names = (valid, ready, data, "rst_n")
+        offered, taken, value, running = (getattr(self.dut, name) for name in names)
         held = None
         while True:
             await RisingEdge(self.clk_i)
-            now = int(data.value) if valid.value else None
-            assert held is None or held == now, f"{channel} changed before it was taken"
-            held = now if valid.value and not ready.value else None
+            now = int(value.value) if offered.value else None
+            stays = held is None or held == now or (valid.startswith("core") and not running.value)
+            assert stays, f"{valid} fell, or {data} changed, before it was taken"
+            held = now if offered.value and not taken.value else None
 
     async def wait(self, cycles: int) -> None:
         """Some cycles."""
