@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -295,8 +296,14 @@ def test_what_cannot_be_reached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         pytest.raises(ConfigError, match=f"in use by another hwflow .process {os.getpid()}"),
     ):
         explore(changed(), base, tmp_path, weigh=quick)
-    with pytest.raises(UserError, match="cannot be used"):
-        explore(changed(), base, tmp_path, storage="nosuch://place", weigh=quick)
+    with pytest.raises(UserError, match="cannot be used") as hidden:
+        explore(changed(), base, tmp_path, storage="nosuch://me:secret@place", weigh=quick)
+    assert "nosuch://place" in hidden.value.message
+    (tmp_path / "held").mkdir()
+    with sqlite3.connect(tmp_path / "held" / "study.db") as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(UserError, match=r"cannot be used.*database is locked"):
+            explore(changed(), base, tmp_path / "held", weigh=quick)
     (tmp_path / "study.db").write_text("not a data base, but long enough to be taken for one")
     with pytest.raises(UserError, match="cannot be used") as damaged:
         explore(changed(), base, tmp_path, weigh=quick)

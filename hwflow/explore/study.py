@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -40,6 +41,8 @@ _OUTCOME, _ERROR, _TWIN, _DEFINITION, _SESSIONS = "outcome", "error", "twin", "d
 _TWINS = 10
 #: Share of a study that is one generation of NSGA-II, and its limits.
 _GENERATIONS, _POPULATION = 8, (8, 50)
+
+_PASSWORD = re.compile(r"//[^@/]*@")
 
 Track = Callable[[Iterable[int], int], Iterable[int]]
 Weigh = Callable[[str, str, bool, dict[str, Any]], Outcome | str]
@@ -280,7 +283,13 @@ def _open(study: StudyConfig, base: Path, folder: Path, url: str | None) -> optu
     definition = hashlib.sha256(
         json.dumps([study.model_dump(mode="json", exclude={"Trials"}), base.read_text()]).encode()
     ).hexdigest()
-    remedy = "check the URL" if url else f"delete {folder / STORAGE} to begin anew, or name another --out"
+    remedy = (
+        "check the URL"
+        if url
+        else (
+            f"end what holds it; if it is damaged, delete {folder / STORAGE} to begin anew, or name another --out"
+        )
+    )
     try:
         remembered = optuna.create_study(
             storage=place,
@@ -291,10 +300,10 @@ def _open(study: StudyConfig, base: Path, folder: Path, url: str | None) -> optu
         if known is None:
             remembered.set_user_attr(_DEFINITION, definition)
         left = remembered.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-    except ConfigError:
-        raise
     except Exception as error:  # Optuna lets through whatever the data base raises
-        raise UserError(f"the storage {place} cannot be used: {error}", remedy) from error
+        cause = str(error.__cause__ or error).splitlines()[0]
+        shown = _PASSWORD.sub("//", place)
+        raise UserError(f"the storage {shown} cannot be used: {cause}", remedy) from error
     if known not in (None, definition):
         raise ConfigError(
             f"{folder} holds another study", "name another --out, or go on with the study it holds"
