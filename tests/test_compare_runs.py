@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -116,6 +117,32 @@ class TestCommand:
         found = json.loads(self.run(*files, "--json").stdout)
         assert found["regressions"] == ["cost.xc7.lut", "mcu.rp2040.latency_ms", "rtl.fps"]
         assert found["metrics"]["cost.xc7.dsp"]["difference"] == -4
+
+    def test_regressions_come_first_and_are_marked(self, files: tuple[str, str]) -> None:
+        lines = [line for line in self.run(*files, "--all").stdout.splitlines() if "." in line][2:11]
+        verdicts = [
+            next(word for word in ("worse", "better", "changed", "only", "equal") if word in line)
+            for line in lines
+        ]
+        assert verdicts == ["worse"] * 3 + ["better"] * 2 + ["changed"] * 3 + ["equal"]
+        assert all(("✗" in line) == ("worse" in line) for line in lines)
+
+    def test_page_and_markdown(self, files: tuple[str, str], tmp_path: Path) -> None:
+        for name in ("changes.html", "changes.md"):
+            result = self.run(*files, "--out", str(tmp_path / "new" / name))
+            assert result.exit_code == 0, result.output
+            assert f"report: {tmp_path / 'new' / name}" in result.stdout
+        page = (tmp_path / "new" / "changes.html").read_text()
+        assert "✗ 3 regressions" in page and page.count("✗ worse</span>") == 3
+        markdown = (tmp_path / "new" / "changes.md").read_text()
+        assert re.match(r"# \S+a\.json → \S+b\.json: 3 regressions\n", markdown)
+        assert markdown.count("| ✗ |") == 3
+        assert "rtl.ii\\_cycles" not in markdown  # is equal
+
+    def test_only_pages_and_markdown_are_written(self, files: tuple[str, str], tmp_path: Path) -> None:
+        result = self.run(*files, "--out", str(tmp_path / "changes.pdf"))
+        assert result.exit_code == 1
+        assert "neither a page nor Markdown" in result.stderr
 
     def test_what_holds_no_figures_is_refused(self, tmp_path: Path, files: tuple[str, str]) -> None:
         (tmp_path / "other.json").write_text('{"a": 1}')

@@ -331,6 +331,10 @@ class Page(HTMLParser):
         (row,) = (row for row in self.rows if row[0] == first)
         return row
 
+    def row_with(self, words: str) -> list[str]:
+        """The first row that has a cell with this text."""
+        return next(row for row in self.rows if words in row)
+
     def with_class(self, name: str) -> int:
         """Number of elements of a class."""
         return sum(name in (attrs.get("class") or "").split() for _, attrs in self.tags)

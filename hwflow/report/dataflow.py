@@ -274,7 +274,7 @@ def _breaks(count: int, links: Sequence[Link]) -> list[int]:
     starts = [0]
     for column in range(1, columns):
         even = round(count * column / columns)
-        slack = max(1, count // columns // 4)
+        slack = max(1, count // columns // 3)
         choices = [place for place in range(even - slack, even + slack + 1) if starts[-1] < place < count]
         starts.append(
             min(

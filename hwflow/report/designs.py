@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from hwflow.errors import UserError
-from hwflow.records import DesignRecord, StudyRecord, direction, read_metrics
+from hwflow.records import DesignRecord, ProofRecord, StudyRecord, direction
 from hwflow.report import costs, files, scatter, text
 from hwflow.report.folder import STUDY, RunFiles, is_study, read_run, read_study_folder
 from hwflow.report.page import Figure, State, Verdict, budget_checks, verdict
 from hwflow.report.scatter import Axis, Mark
 
-FRONT = "front"
 #: What is said of a design's state.
 STATES = {"front": "on the front", "weighed": "weighed", "refused": "outside the limits", "failed": "failed"}
 _ORDER = tuple(STATES)
@@ -36,10 +35,13 @@ _PRICE = ("synth.{family}.lut", "cost.{family}.lut", "rtl.multipliers", "model.b
 #: Figures of a study and what a run of the design measures of them.
 _MEASURED = {
     "cost.ii_cycles": "rtl.ii_cycles",
+    "cost.latency_cycles": "rtl.latency_cycles",
     "cost.lut": "synth.{family}.lut",
     "cost.ff": "synth.{family}.ff",
     "cost.dsp": "synth.{family}.dsp",
     "cost.bram": "synth.{family}.bram",
+    "cost.bram18": "synth.{family}.bram18",
+    "cost.uram": "synth.{family}.uram",
     "quality.accuracy": "faces.accuracy",
 }
 #: Columns of figures on paper.
@@ -195,7 +197,11 @@ def _study(place: Path, out: Path, *, named: bool) -> Study:
     provenance = record.provenance
     versions = provenance.get("versions") or {}
     git = provenance.get("git") or {}
+    killed = sum(not session.get("ended") for session in record.sessions)
+    seconds = sum(design.seconds for design in record.designs)
     facts = [
+        ("Sessions", f"{len(record.sessions)}, of which {killed} were killed" if record.sessions else ""),
+        ("Processor time", text.seconds(seconds) if seconds else ""),
         ("Definition", _words(record.definition)),
         ("Study", f"sha256 {provenance['study_sha256']}" if "study_sha256" in provenance else ""),
         ("Base design", f"sha256 {provenance['base_sha256']}" if "base_sha256" in provenance else ""),
@@ -241,8 +247,8 @@ def _designed(
     proof: tuple[State, str] = ("open", "")
     if said is not None:
         proof = ("good", "bit-exact") if said == "exact" else ("bad", said)
-    folder = place / FRONT / f"design{design.number}"
-    entry = Entry(
+    run = record.proofs.get(str(design.number))
+    return Entry(
         name=str(design.number),
         group=group,
         state=state,
@@ -250,25 +256,19 @@ def _designed(
         metrics=dict(design.metrics),
         proof=proof,
         reason=design.reason,
-        link=_link(folder / files.NAME, out),
+        link=_link(place / run.run / files.NAME, out) if run else "",
+        pairs=list(_pairs(design, run)) if run else [],
     )
-    if is_front and (folder / "metrics.json").is_file():
-        entry.pairs = list(_pairs(design, folder))
-    return entry
 
 
-def _pairs(design: DesignRecord, folder: Path) -> Iterator[costs.Pair]:
+def _pairs(design: DesignRecord, run: ProofRecord) -> Iterator[costs.Pair]:
     """What the study predicted of a design beside what its run measured."""
-    try:
-        found = {metric.name: metric for metric in read_metrics(folder / "metrics.json")}
-    except ValueError as error:
-        raise UserError(f"{folder / 'metrics.json'} is damaged: {error}", "run the design again") from error
-    families = [match[1] for name in found if (match := _SYNTHESIZED.fullmatch(name))]
+    families = [match[1] for name in run.metrics if (match := _SYNTHESIZED.fullmatch(name))]
     for name, other in _MEASURED.items():
-        metric = found.get(other.format(family=families[0] if families else ""))
-        if metric is not None and isinstance(metric.value, int | float) and name in design.metrics:
-            unit = "" if metric.unit == "1" else metric.unit
-            yield costs.Pair(name, unit, metric.name, design.metrics[name], metric.value)
+        measured = other.format(family=families[0] if families else "")
+        value, estimate = run.metrics.get(measured), design.metrics.get(name)
+        if isinstance(value, int | float) and estimate is not None:
+            yield costs.Pair(name, "", measured, estimate, value)
 
 
 def _link(target: Path, out: Path) -> str:

@@ -17,7 +17,8 @@ _WIDTH, _HEIGHT = 1160.0, 500.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 84.0, 1136.0, 34.0, 446.0
 #: Largest over smallest value from which an axis is logarithmic.
 _LOG_FROM = 50
-_TICKS = 7
+#: Steps that an axis has at least.
+_TICKS = 4
 #: Names are written beside designs of the front up to so many.
 _NAMED = 20
 #: Room of a name, pixels.
@@ -108,9 +109,9 @@ def axis(name: str, values: Sequence[float], toward: int) -> Axis:
 
 
 def _step(rough: float) -> float:
-    """The round number above."""
-    scale = 10.0 ** math.floor(math.log10(rough))
-    return next(scale * part for part in (1, 2, 2.5, 5, 10) if scale * part >= rough * (1 - 1e-9))
+    """The round number below."""
+    scale = 10.0 ** math.floor(math.log10(rough) + 1e-9)
+    return next(scale * part for part in (5, 2.5, 2, 1) if scale * part <= rough * (1 + 1e-9))
 
 
 def _words(value: float, step: float, digits: int) -> str:

@@ -91,22 +91,28 @@
 
   // ---------------------------------------------------------------- what a mark means
   const tip = document.getElementById("tip");
-  const hideTip = () => { tip.hidden = true; };
+  let pointed = null;
+  const placeTip = () => {
+    if (!pointed) return;
+    const box = pointed.getBoundingClientRect();
+    const room = document.documentElement.clientWidth - tip.offsetWidth - 8;
+    const above = box.top - tip.offsetHeight - 10;
+    tip.style.left = `${Math.max(8, Math.min(room, box.left + box.width / 2 - tip.offsetWidth / 2))}px`;
+    tip.style.top = `${above < 4 ? box.bottom + 10 : above}px`;
+  };
+  const hideTip = () => { pointed = null; tip.hidden = true; };
   const showTip = (mark, lines) => {
     tip.replaceChildren(...lines.map((words, line) => {
       const part = document.createElement(line ? "div" : "strong");
       part.textContent = words;
       return part;
     }));
+    pointed = mark;
     tip.hidden = false;
-    const box = mark.getBoundingClientRect();
-    const room = document.documentElement.clientWidth - tip.offsetWidth - 8;
-    const above = box.top - tip.offsetHeight - 10;
-    tip.style.left = `${Math.max(8, Math.min(room, box.left + box.width / 2 - tip.offsetWidth / 2))}px`;
-    tip.style.top = `${above < 4 ? box.bottom + 10 : above}px`;
+    placeTip();
   };
   document.addEventListener("keydown", (event) => { if (event.key === "Escape") hideTip(); });
-  addEventListener("scroll", hideTip, { passive: true, capture: true });
+  addEventListener("scroll", placeTip, { passive: true, capture: true });
 
   // ---------------------------------------------------------------- designs over two figures
   const plot = document.getElementById("plot");
