@@ -61,7 +61,15 @@ class Package:
         offers += [(f"core_{name}_t", f"{name}_tdata") for name in INPUTS]
         for stream, data in offers:
             cocotb.start_soon(self._watch(f"{stream}valid", f"{stream}ready", data))
+        cocotb.start_soon(self._silent())
         await self.wait(24)
+
+    async def _silent(self) -> None:
+        """Nothing is offered in reset."""
+        valids = [getattr(self.dut, f"{name}_tvalid") for name in OUTPUTS]
+        while True:
+            await RisingEdge(self.clk_i)
+            assert self.dut.rst_n.value or not any(valid.value for valid in valids), "valid during reset"
 
     async def _watch(self, valid: str, ready: str, data: str) -> None:
         """What is offered stays until it is taken, but for a restart."""
@@ -236,6 +244,8 @@ async def restarts_in_the_middle(dut: Any) -> None:
         for port in OUTPUTS:
             assert not getattr(dut, f"{port}_tvalid").value
         await package.write("control", START)
+        await package.frames(1, "none")
+        assert await package.read("latency") == SETUP["latency"]
         await package.frames(2, "random")
         await package.write("control", RESTART)
         await package.wait(20)
