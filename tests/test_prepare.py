@@ -388,3 +388,39 @@ def test_mobilefacenet_keeps_its_accuracy_in_eight_bits() -> None:
     expected = model.predict((pixels[evaluated].astype(np.float32) - 127.5) / 128, verbose=0)
     assert paired_cosine(found, expected).min() >= 0.97
     assert evaluate(found, faces.people[evaluated]).accuracy >= 0.993
+
+
+def test_channels_that_matter_least_are_taken_out(tiny: Any, calibration: np.ndarray) -> None:
+    """Layers become smaller; where the channels taken out are dead, the function stays."""
+    from hwflow.prepare.prune import prune, spans
+
+    net = from_keras(tiny)
+    fold_batchnorm(net)
+    dead = {}
+    for span in spans(net):
+        chosen = np.arange(span.writer.channels) % 4 == 1
+        span.reader.arrays["kernel"][:, :, chosen] *= 1e-9
+        dead[span.writer.name] = int(chosen.sum())
+    assert "block1_expand" in dead
+    assert "block2_project" not in dead, "an addition ties its channels to others"
+    before, counts = build(net), {name: net.nodes[name].channels for name in dead}
+    prune(net, 0.25, calibration)
+    after = build(net)
+    assert {name: counts[name] - net.nodes[name].channels for name in dead} == dead
+    assert after.count_params() < before.count_params()
+    assert differ(before, after, calibration) < 1e-5
+
+
+def test_a_pruned_network_is_quantized(tiny: Any, calibration: np.ndarray, prepared: Any) -> None:
+    full, half = prepared.model, prepare(tiny, calibration, PrepareConfig(Prune=0.5)).model
+    assert half.get_layer("block1_expand").filters == full.get_layer("block1_expand").filters // 2
+    assert half.output_shape == full.output_shape
+
+
+def test_nothing_to_prune(calibration: np.ndarray) -> None:
+    import tensorflow as tf
+
+    inputs = tf.keras.Input((16, 16, 3))
+    model = tf.keras.Model(inputs, tf.keras.layers.Conv2D(2, 3)(inputs))
+    with pytest.raises(ConfigError, match="no channels between two convolutions"):
+        prepare(model, calibration, PrepareConfig(Prune=0.5))

@@ -28,6 +28,9 @@ class PrepareConfig(_Section):
     """How a float Keras model becomes a quantized one."""
 
     Equalize: bool = Field(True, description="cross-layer equalisation before quantization")
+    Prune: float = Field(
+        0.0, ge=0, lt=1, description="share of the channels between two convolutions that is taken out first"
+    )
     WeightBits: int = Field(8, ge=1, le=16, description="bits of kernels, one power-of-two scale a layer")
     ActivationBits: int = Field(8, ge=2, le=16, description="bits of activations between layers")
     SlopeBits: int = Field(8, ge=2, le=16, description="bits of PReLU slopes")

@@ -20,6 +20,7 @@ from hwflow.prepare.calibrate import channel_magnitudes, magnitudes, outputs_of,
 from hwflow.prepare.equalize import equalize, even_activations, fill_grids, normalize_slopes
 from hwflow.prepare.fold import Folding, fold_batchnorm
 from hwflow.prepare.net import WEIGHTED, Net, from_keras
+from hwflow.prepare.prune import prune
 from hwflow.prepare.quantize import (
     INPUT,
     activation_bits,
@@ -70,9 +71,9 @@ class Quantized:
     scheme : Scheme
         The formats.
     exact : Net
-        The same network in float32.
+        The float network, with all its channels.
     reference : tf.keras.Model
-        That one as a Keras model.
+        The network in float32 as a Keras model, before anything is repaired.
     folding : Folding
         What folding normalizations saved.
     """
@@ -130,7 +131,10 @@ def quantize(
 ) -> Quantized:
     """Quantize a float model without building the result; parameters and errors are those of :func:`prepare`."""
     net, folding = float_net(model, calibration, config)
-    exact, reference = copy.deepcopy(net), build(net)
+    exact = copy.deepcopy(net)
+    if config.Prune:
+        prune(net, config.Prune, calibration)
+    reference = build(net)
     scheme = choose_grids(net, activation_ranges(net, reference, calibration, config), config)
     repair(net, scheme, calibration, config)
     if train is not None:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwflow.config.schema import PrepareConfig
-from hwflow.errors import UserError
+from hwflow.errors import ConfigError, UserError
 from hwflow.faces.verification import evaluate, paired_cosine
 from hwflow.formats import stored_bits
 from hwflow.prepare.build import Scheme, build
@@ -121,6 +121,11 @@ class Evaluator:
 
     def _net_and_scales(self, config: PrepareConfig) -> tuple[Net, Mapping[str, float]]:
         """The network, and by how much its tensors were scaled for the bits of this configuration."""
+        if config.Prune:
+            raise ConfigError(
+                "Prepare.Prune: bits are judged for a network with all its channels",
+                "leave Prune out, or score the design by `hwflow study`",
+            )
         key = str(config.Equalize)
         if key not in self._nets:
             self._nets[key], _ = float_net(self._model, self._calibration, config, fill=not self._fill)
