@@ -372,6 +372,11 @@ int main(int count, char **paths)
             printf("%s\\n", PORTS[i - 1].name);
         }
         if (file == NULL || fclose(file) != 0) return 2;
+        const double step = hwf_value(port, 1);
+        const int64_t high = INT64_MAX >> (64 - port->width), low = -high - 1; /* all ports are signed */
+        wrong += hwf_quantize(port, 0.5 * step) != 0 || hwf_quantize(port, -1.5 * step) != -2;
+        wrong += hwf_quantize(port, (double)high * step) != high || hwf_quantize(port, 1e30) != high;
+        wrong += hwf_quantize(port, (double)low * step) != low || hwf_quantize(port, -1e30) != low;
     }
     uint32_t words[64] = {0};
     hwf_write(words, UPPER_CONTROL, UPPER_CONTROL_START_MASK);

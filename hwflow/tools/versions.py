@@ -71,6 +71,8 @@ REQUIREMENTS = (
         "apt-get install gcc-arm-none-eabi libnewlib-arm-none-eabi",
     ),
     Requirement("qemu-system-arm", "program", "running C for Cortex-M", "apt-get install qemu-system-arm"),
+    Requirement("fusesoc", "package", "lint and simulation of packages", "pip install 'hwflow[package]'"),
+    Requirement("iverilog", "program", "simulation of packages in Icarus", "apt-get install iverilog"),
     Requirement("cocotb", "package", "test benches of the modules", "pip install 'hwflow[sim]'"),
     Requirement("da4ml", "package", "Strategy distributed_arithmetic", "pip install 'hwflow[da]'"),
     Requirement("pyosys", "package", "synthesis", "pip install 'hwflow[synth]'"),
@@ -88,6 +90,8 @@ REQUIREMENTS = (
 
 # One distribution may come under several names.
 _ALIASES = {"tensorflow": ("tensorflow-cpu", "tensorflow-intel")}
+# What makes a program tell its version, where it is not ``--version``.
+_FLAGS = {"iverilog": "-V"}
 
 
 def package_version(name: str) -> str | None:
@@ -105,7 +109,7 @@ def _distribution_version(name: str) -> str | None:
 
 @functools.cache
 def program_version(name: str) -> str | None:
-    """Version an executable tells with ``--version``, ``None`` when there is no such program.
+    """Version an executable tells, ``None`` when there is no such program.
 
     ``unknown`` when it starts but tells no version.
     """
@@ -114,7 +118,9 @@ def program_version(name: str) -> str | None:
     except ToolNotFoundError:
         return None
     try:
-        done = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=20, check=False)
+        done = subprocess.run(
+            [path, _FLAGS.get(name, "--version")], capture_output=True, text=True, timeout=20, check=False
+        )
     except (OSError, subprocess.TimeoutExpired):
         return None
     found = re.search(r"\d+(\.\d+)+", done.stdout + done.stderr)
