@@ -105,7 +105,7 @@ reports: setup
 	$(BIN)/python -m benchmarks.tune runs/mobilefacenet-w8a8 reports $(JOBS)
 
 # Accuracy: bits, scales and repairs; training at few bits; what was scored is kept in runs/, so that this may be cut off.
-STUDIES := distillation scales sensitivity mixed small-data qat
+STUDIES := distillation scales sensitivity mixed small-data qat pruning
 studies: setup
 	for study in $(STUDIES); do \
 	  $(BIN)/hwflow study "hls_configs/studies/$$study.yaml" --out "runs/$$study"; \

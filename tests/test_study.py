@@ -102,6 +102,8 @@ def test_every_design_and_seed_is_scored_once(place: Path) -> None:
     by_name = {(*cell["choices"].values(), cell["seed"]): cell["metrics"] for cell in found[1:]}
     assert by_name["w8", "before", 1]["weight_bits"] == 8
     assert by_name["w3", "before", 1]["weight_bits"] == 3
+    weights = 3 * 3 * 3 * 6 + 7 * 7 * 6 * 8
+    assert by_name["w3", "before", 1]["weight_mbit"] == pytest.approx(3e-6 * weights)
     assert by_name["w3", "before", 1]["cosine"] < by_name["w8", "before", 1]["cosine"]
     assert by_name["w3", "after", 1]["cosine"] > by_name["w3", "before", 1]["cosine"]
     assert by_name["w3", "after", 1]["cosine"] != by_name["w3", "after", 2]["cosine"]

@@ -30,8 +30,8 @@ def study(
     """Quantize, train and score the designs of a study on one face set.
 
     Designs that were scored before are read from the folder, and a training that was interrupted goes on, so that the
-    same command ends what was begun. The folder holds results.json, results.csv, results.md and the study's figures;
-    each design's evaluation, embeddings and training log lie below cells/.
+    same command ends what was begun; delete the folder to begin anew. It holds results.json, results.csv, results.md
+    and the study's figures; each design's evaluation, embeddings and training log lie below cells/.
     """
     from hwflow.files import write_text
     from hwflow.study.runner import Runner

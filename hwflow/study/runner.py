@@ -216,7 +216,7 @@ class Runner:
         config, name = task.config, ", ".join(task.choices.values()) or FLOAT
         if not task.choices:
             network = simulated(self._net, None, "float")
-            stored, time = {"weight_bits": float(_BITS_OF_A_FLOAT)}, {}
+            stored, time, weights = {"weight_bits": float(_BITS_OF_A_FLOAT)}, {}, _weights(self._net)
         else:
             assert config.Model.Prepare is not None, "checked with the design"
             frames = calibration_frames(config.Data, tuple(self._model.inputs[0].shape[1:]), config.Seed)
@@ -224,12 +224,11 @@ class Runner:
             found = quantize(self._model, frames, config.Model.Prepare, train)
             network = simulated(found.net, found.scheme, "simulated")
             stored = {"weight_bits": stored_weight_bits(found.net, found.scheme, config.Model.Prepare)}
-            time = _time(folder / TRAINING) if train else {}
+            time, weights = _time(folder / TRAINING) if train else {}, _weights(found.net)
         record = evaluate(
             name, [network], self._faces, chosen_method(config.Data.Alignment), folder, self._progress,
             self._base.Seed,
         )[0]  # fmt: skip
-        weights = sum(node.arrays["kernel"].size for node in self._net if node.kind in WEIGHTED)
         stored["weight_mbit"] = stored["weight_bits"] * weights / 1e6
         cosines = self._cosines(folder / _EMBEDDINGS.format(network.kind)) if task.choices else {}
         return {**_figures(record), **cosines, **stored, **time}
@@ -263,6 +262,10 @@ def _figures(record: EvaluationRecord) -> dict[str, float | None]:
     rates = {f"tpr_{rate}": found for rate, found in measure.tpr_at_fpr.items()}
     accuracy = {"accuracy": measure.accuracies[0].mean} if measure.accuracies else {}
     return {**accuracy, "eer": measure.eer, "auc": measure.auc, **rates}
+
+
+def _weights(net: Net) -> int:
+    return sum(node.arrays["kernel"].size for node in net if node.kind in WEIGHTED)
 
 
 def _time(folder: Path) -> dict[str, float]:
