@@ -187,6 +187,11 @@ def test_plain_verilog_simulates_in_icarus(
 def test_fusesoc_simulates_plain_verilog(runs: Callable[[str], Path], tmp_path: Path) -> None:
     program("iverilog", ICARUS)
     package(runs("jet"), tmp_path / "out", verilog=True, control=True)
+    twin = (tmp_path / "out/verilog/jet_axi.v").read_text()
+    assert re.findall(r"^module (\w+)", twin, re.MULTILINE) == ["jet_axi"]
+    assert "$readmemh" not in twin and "/" not in "".join(
+        re.findall(r"\(\*.*?\*\)", twin)
+    )  # no place of this machine
     text = fusesoc(tmp_path / "out", tmp_path / "work", "sim_icarus")
     assert "PASSED: jet_axi gives its golden vectors" in text
     for target in ("synth_verilog", "synth"):

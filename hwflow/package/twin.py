@@ -48,7 +48,9 @@ def write_twin(content: Content, rtl: Path, path: Path, log: Path) -> None:
         "flatten",
         "opt_clean",
         "check -assert",
-        f"write_verilog -noattr {path.resolve()}",
+        "attrmap -remove src -remove hdlname -remove unused_bits -remove full_case -remove parallel_case",
+        "attrmap -modattr -remove src -remove hdlname -remove top",
+        f"write_verilog {path.resolve()}",
     ]
     run_yosys(commands, script=log.with_suffix(".ys"), log=log, cwd=rtl)
     _, _, text = path.read_text().partition("*/\n")  # without the remark of the tool
