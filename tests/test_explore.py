@@ -22,9 +22,10 @@ from typer.testing import CliRunner
 from hwflow.cli.app import app
 from hwflow.cli.explore import _spread
 from hwflow.errors import ConfigError, UserError
-from hwflow.explore.bench import Bench, Outcome, _untraced
+from hwflow.explore.bench import Bench, Outcome
 from hwflow.explore.clusters import Place, client, jobs
-from hwflow.explore.schema import Limit, StudyConfig, load_study
+from hwflow.explore.networks import Quantizations, _untraced
+from hwflow.explore.schema import StudyConfig, load_study
 from hwflow.explore.space import dimensions, prepared
 from hwflow.explore.study import Trial, explore, front
 from hwflow.files import locked
@@ -167,20 +168,41 @@ def test_a_design_is_weighed_as_it_is_built(tmp_path: Path) -> None:
     assert best.design["Hwflow"]["Verify"] == {"Frames": 1}
 
     # Quality is that of exact arithmetic, and models built without tracing are the same.
-    (network,) = tested._networks.values()
+    networks = tested._networks
+    assert isinstance(networks, Quantizations)
+    network = networks.network(point)
+    assert network.net is not None
     model = building.build(network.net, network.scheme)
     with _untraced():
         assert building.build(network.net, network.scheme).to_json() == model.to_json()
-    inputs = tested._evaluator._inputs[:4]
-    outputs = tested._evaluator._simulate(network.net, network.scheme, slice(4), "float64")
+    inputs = networks._evaluator._inputs[:4]
+    outputs = networks._evaluator._simulate(network.net, network.scheme, slice(4), "float64")
     np.testing.assert_array_equal(
         outputs.reshape(4, -1), next(iter(predict_exact(model, inputs).values())).reshape(4, -1)
     )
-    screened = Bench(study.model_copy(update={"Limits": {"quality.cosine": Limit(Min=1.5)}}), base).weigh(
-        point
-    )
-    assert (screened.refused[:17], screened.metrics["quality.frames"]) == ("quality.cosine is", 3)
+    network.quality.clear()
+    assert networks.quality(network, lambda metrics: "too small")["quality.frames"] == 3
     assert best.metrics["quality.frames"] == 64
+
+
+@pytest.mark.tf
+def test_of_a_quantized_model_the_hardware_is_varied() -> None:
+    base = ROOT / "hls_configs" / "jet-mlp.yaml"
+    study = changed(
+        Space={"Fps": [1e6, 4e6]}, Objectives={"cost.lut": "minimize", "cost.fps": "maximize"}, Part="xc7z020"
+    )
+    tested = Bench(study, base)
+    slow, fast = (tested.weigh({"Fps": fps}) for fps in (1e6, 4e6))
+    assert not slow.refused
+    assert 1e6 <= slow.metrics["cost.fps"] < 4e6 <= fast.metrics["cost.fps"]
+    assert slow.metrics["cost.share"] < fast.metrics["cost.share"] < 1
+    assert "Prepare" not in slow.design["Hwflow"]["Model"]
+    for wrong, message in (
+        (changed(), r"Space\.WeightBits varies a quantization"),
+        (changed(Space={"Fps": 1e6}), r"quality\.cosine is the same for all designs"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            Bench(wrong, base)
 
 
 def trial(number: int, cosine: float, luts: float, state: str = "complete") -> Trial:
@@ -379,6 +401,7 @@ def test_a_scheduler_that_is_killed_loses_nothing(tmp_path: Path, near: Place) -
 
 DRIVER = """
 from pathlib import Path
+from hwflow.explore.networks import Quantizations, _untraced
 from hwflow.explore.schema import StudyConfig
 from hwflow.explore.study import explore
 from tests.test_explore import STUDY, slow

@@ -5,10 +5,8 @@ from __future__ import annotations
 
 import gc
 import tempfile
-from collections import OrderedDict
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from os import getpid
 from pathlib import Path
@@ -16,11 +14,9 @@ from socket import gethostname
 from time import process_time
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from hwflow.config.folding import with_folding
 from hwflow.config.load import load_config, read_yaml
-from hwflow.config.schema import DesignConfig, PrepareConfig
+from hwflow.config.schema import DesignConfig
 from hwflow.cost.complexity import complexity
 from hwflow.cost.cycles import predict_cycles
 from hwflow.cost.mcu import estimate as estimate_mcu
@@ -30,25 +26,17 @@ from hwflow.cost.resources import predict_resources
 from hwflow.cost.tune import Budget, Tuner
 from hwflow.emit.design import Design, build_design
 from hwflow.emit.multipliers import with_multipliers
-from hwflow.errors import BudgetError, ConfigError
+from hwflow.errors import BudgetError
+from hwflow.explore.networks import Given, Network, Networks, Quantizations
 from hwflow.explore.schema import StudyConfig
-from hwflow.explore.space import Point, check_places, prepared
-from hwflow.flow.data import calibration_frames, load_faces
-from hwflow.numerics.fixed import Cast
+from hwflow.explore.space import Point
 from hwflow.ops.weightcode import STYLES
-from hwflow.prepare.build import Scheme, build
-from hwflow.prepare.net import Net
-from hwflow.search import Evaluator, Score
 from hwflow.tools import targets
 
 if TYPE_CHECKING:
     from hwflow.ir.graph import QuantGraph
 
 
-#: Networks that a worker keeps, with their quality: designs that differ in speed, part or multipliers share one.
-_KEPT = 8
-#: Faces on which the quality is compared with that of exact arithmetic.
-_CHECKED = 10
 #: What a part's limits are taken from.
 _COUNTED = ("lut", "ff", "dsp", "bram18", "bram", "uram")
 
@@ -98,19 +86,8 @@ def bench(study: str, base: str, trust: bool) -> Bench:
     return made
 
 
-@dataclass(slots=True)
-class _Network:
-    """One quantization: its network, and its quality where that was computed."""
-
-    net: Net
-    scheme: Scheme
-    graph: QuantGraph
-    weight_bits: float
-    quality: dict[str, float] = field(default_factory=dict)
-
-
 class Bench:
-    """A study's network with all that its designs share: weights, calibration data, float reference.
+    """What weighs the designs of a study, with all that they share.
 
     Parameters
     ----------
@@ -124,7 +101,7 @@ class Bench:
     Raises
     ------
     ConfigError
-        When the base has no preparation, or the study names a wrong layer, part, target or microcontroller.
+        When the study names a wrong layer, part, target or microcontroller, or varies what its base has not.
     """
 
     def __init__(self, study: StudyConfig, base: Path, *, trust: bool = False) -> None:
@@ -133,39 +110,24 @@ class Bench:
         self._study, self._path = study, base
         self._design: DesignConfig = load_config(base)
         section = self._design.Hwflow
-        if section.Model.Prepare is None:
-            raise ConfigError(
-                f"{base}: Hwflow.Model.Prepare is missing: there is no float network to be quantized",
-                "name a base design whose source is a float model, with 'Prepare: {}'",
-            )
-        self._prepare: PrepareConfig = section.Model.Prepare
         names = study.Space.Part or ([study.Part] if study.Part else [])
         self._parts = {name: find_part(name) for name in names}
         self._target = targets.target(study.Target)
         self._mcu = load_mcu(study.Mcu)
         self._clock = study.Clock or 1000 / self._design.ClockPeriod
         model = load_source(section.Model.Source, base_dir=base.parent, trust=trust, seed=section.Seed)
-        shape = tuple(model.inputs[0].shape[1:])
-        calibration = calibration_frames(section.Data, shape, section.Seed)
-        if section.Data.Kind == "orl":
-            faces = load_faces(section.Data, "evaluation")
-            inputs, people = faces.frames, faces.people
-        else:
-            inputs, people = calibration, None
-        if study.Frames is not None and study.Frames < len(inputs):
-            chosen = np.unique(np.linspace(0, len(inputs) - 1, study.Frames).astype(int))
-            inputs, people = inputs[chosen], None if people is None else people[chosen]
-        self._frames = len(inputs)
-        self._evaluator = Evaluator(model, calibration, inputs, people, fill=True)
-        self._networks: OrderedDict[str, _Network] = OrderedDict()
-        check_places(study.Space, self._evaluator.net(self._prepare))
+        prepare = section.Model.Prepare
+        self._networks: Networks = (
+            Given(model, self._design, study)
+            if prepare is None
+            else Quantizations(model, self._design, prepare, study)
+        )
 
     def weigh(self, point: Point) -> Outcome:
         """Cost of a point's design and, where that keeps the limits, its quality."""
         start = process_time()
-        config = prepared(self._prepare, point, self._evaluator.net(self._prepare))
-        network = self._network(config)
-        data = self._data(config, point)
+        network = self._networks.network(point)
+        data = self._data(network, point)
         part = self._part(point)
         try:
             design = self._folded(network.graph, point, part, data)
@@ -174,7 +136,7 @@ class Bench:
         metrics = self._cost(design, part) | {"model.weight_bits": network.weight_bits}
         refused = self._too_large(design, part) or self._broken(metrics)
         if not refused:
-            metrics |= self._quality(network)
+            metrics |= self._networks.quality(network, self._broken)
             refused = self._broken(metrics)
         return self._outcome(metrics, refused, data, start)
 
@@ -184,11 +146,12 @@ class Bench:
     ) -> Outcome:
         return Outcome(metrics, refused, data, process_time() - start, f"{gethostname()}:{getpid()}")
 
-    def _data(self, config: PrepareConfig, point: Point) -> dict[str, Any]:
+    def _data(self, network: Network, point: Point) -> dict[str, Any]:
         """The base's YAML with what the point and the study say."""
         data = read_yaml(self._path)
         section = data["Hwflow"]
-        section["Model"]["Prepare"] = config.model_dump(mode="json", exclude_defaults=True)
+        if network.prepare is not None:
+            section["Model"]["Prepare"] = network.prepare.model_dump(mode="json", exclude_defaults=True)
         # Costs that the base promises are not those of another design; that it is exact still holds.
         section["Budget"] = {
             name: limit for name, limit in (section.get("Budget") or {}).items() if name.startswith("verify.")
@@ -207,49 +170,6 @@ class Bench:
 
     def _family(self, part: Part | None) -> targets.Target:
         return targets.target(part.target) if part else self._target
-
-    # -- the network --------------------------------------------------------------------------------------
-
-    def _network(self, config: PrepareConfig) -> _Network:
-        """The quantized network of a configuration, kept for the next designs that have the same one."""
-        key = config.model_dump_json()
-        found = self._networks.pop(key, None)
-        if found is None:
-            net, scheme = self._evaluator.quantized(config)
-            with _untraced():
-                model = build(net, scheme)
-            graph = self._converted(model)
-            found = _Network(net, scheme, graph, self._evaluator.weight_bits(config))
-        self._networks[key] = found
-        if len(self._networks) > _KEPT:
-            self._networks.popitem(last=False)
-        return found
-
-    def _quality(self, network: _Network) -> dict[str, float]:
-        """How good a network is: by a few frames where those rule it out, else by all."""
-        if not network.quality:
-            if self._study.Screen is not None and self._study.Screen < self._frames:
-                score = self._evaluator.screened(network.net, network.scheme, self._study.Screen)
-                network.quality = _named(score, self._study.Screen)
-                if self._broken(network.quality):
-                    return network.quality
-            score = self._evaluator.verified_score(network.net, network.scheme, _CHECKED)
-            network.quality = _named(score, self._frames)
-        return network.quality
-
-    def _converted(self, model: Any) -> QuantGraph:
-        from hwflow.frontends.keras_hls4ml import convert
-        from hwflow.frontends.lower import lower
-
-        design = self._design
-        with tempfile.TemporaryDirectory(prefix="hwflow-explore-") as scratch:
-            converted = convert(
-                model, backend="Hwflow", hls_config=design.HLSConfig,
-                input_type=Cast.parse(design.Hwflow.Data.InputType), io_type=design.IOType,
-                clock_period=design.ClockPeriod, part=design.Part, project_name=design.ProjectName,
-                output_dir=Path(scratch),
-            )  # fmt: skip
-            return lower(converted, design.ProjectName)
 
     # -- the accelerator ----------------------------------------------------------------------------------
 
@@ -274,10 +194,7 @@ class Bench:
         tuned = tuner.reach(interval, f"{point['Fps']:g} frames a second")
         factors = {name: option.reuse for name, option in tuned.options.items()}
         styles = {name: option.style for name, option in tuned.options.items()}
-        changed = with_folding(
-            data, factors, styles, [node.name for node in self._evaluator.net(self._prepare)]
-        )
-        data.update(changed)
+        data.update(with_folding(data, factors, styles, self._networks.layers))
         return tuned.design
 
     def _cost(self, design: Design, part: Part | None) -> dict[str, float]:
@@ -317,36 +234,3 @@ class Bench:
             if name in metrics and limit.broken_by(metrics[name])
         ]
         return "; ".join(broken)
-
-
-@contextmanager
-def _untraced() -> Iterator[None]:
-    """Build Keras models without tracing their layers, which takes four times as long as all else.
-
-    hls4ml reads configurations, weights and shapes only, and layers tell their shapes without being traced.
-    """
-    from keras.src.engine import base_layer, keras_tensor
-    from tensorflow import TensorSpec, nest
-
-    def infer(layer: Any, inputs: Any, *_: Any) -> Any:
-        layer._maybe_build(inputs)
-        given = nest.map_structure(lambda one: TensorSpec(one.shape, one.dtype), inputs)
-        return nest.map_structure(keras_tensor.KerasTensor, layer.compute_output_signature(given))
-
-    traced = base_layer.Layer._infer_output_signature
-    base_layer.Layer._infer_output_signature = infer
-    try:
-        yield
-    finally:
-        base_layer.Layer._infer_output_signature = traced
-
-
-def _named(score: Score, frames: int) -> dict[str, float]:
-    """A score as metrics."""
-    accuracy = {} if score.accuracy is None else {"quality.accuracy": score.accuracy}
-    return {
-        **accuracy,
-        "quality.cosine": score.cosine,
-        "quality.cosine_min": score.cosine_min,
-        "quality.frames": frames,
-    }

@@ -21,7 +21,8 @@ Point = Mapping[str, Any]
 
 _BITS = "WeightBits"
 _PLAIN = ("ActivationBits", "Scale", "WeightFormat", "Calibration", "BiasCorrection")
-_HARDWARE = ("Fps", "MultStyle", "Part")
+#: What varies the hardware of one network.
+HARDWARE = ("Fps", "MultStyle", "Part")
 
 
 def dimensions(space: SpaceConfig) -> dict[str, list[Any]]:
@@ -31,7 +32,7 @@ def dimensions(space: SpaceConfig) -> dict[str, list[Any]]:
         found |= {f"{_BITS}/{place}": choices for place, choices in space.WeightBits.items()}
     elif space.WeightBits is not None:
         found[_BITS] = space.WeightBits
-    for name in (*_PLAIN, *_HARDWARE):
+    for name in (*_PLAIN, *HARDWARE):
         choices = getattr(space, name)
         if choices is not None:
             found[name] = choices
