@@ -462,6 +462,7 @@ class TestVerdict:
         found = page(run)
         assert found.rows[found.rows.index(["Budget", "", "Value"]) + 1] == [name, state, detail]
         assert ("Bit-exact, but over budget" in found.text) == (state == "✗ broken")
+        assert ("Bit-exact, budget not wholly known" in found.text) == (state == "○ unknown")
 
     @pytest.mark.parametrize(
         ("status", "words"),

@@ -210,7 +210,7 @@ class _Drawing:
             svg.bar(x + 8, y + _BOX_HEIGHT - 10, busy * (self.box - 16), 4, "busy"),
         ]
         if slowest:
-            parts.append(svg.text("bottleneck", x + self.box - 8, y + 17, "end", "flag"))
+            parts.append(svg.text("bottleneck", x + self.box, y - 6, "end", "flag"))
         class_ = "stage bottleneck" if slowest else "stage"
         return svg.element("a", *parts, href=f"#layer-{stage.members[0][0]}", class_=class_)
 

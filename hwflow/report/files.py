@@ -17,6 +17,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from hwflow.files import write_text
 from hwflow.report import svg, text
 
 logger = logging.getLogger(__name__)
@@ -68,17 +69,10 @@ def write(out: Path, html: str, twins: Mapping[str, str]) -> Path:
                 old.unlink()
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in twins.items():
-        replace(folder / name, content)
-    replace(out / NAME, html)
+        write_text(folder / name, content)
+    write_text(out / NAME, html)
     logger.debug("report: %s, %d bytes and %d twins", out / NAME, len(html), len(twins))
     return out / NAME
-
-
-def replace(path: Path, content: str) -> None:
-    """Write a file; a reader sees the old one or the new one, never a part."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(content, encoding="utf-8", newline="\n")
-    partial.replace(path)
 
 
 def csv_text(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:

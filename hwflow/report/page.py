@@ -316,7 +316,9 @@ def verdict(run: RunFiles) -> Verdict:
     """What is to be said of a run first."""
     rungs = run.rungs or []
     missing = [check.name for check in _rung_checks(run) if check.state == "open"]
-    over = [check.name for check in budget_checks(run) if check.state == "bad"]
+    budget = list(budget_checks(run))
+    over = [check.name for check in budget if check.state == "bad"]
+    unknown = [check.name for check in budget if check.state == "open"]
     differing = [record for record in rungs if record.mismatches]
     if differing:
         total = sum(record.mismatches for record in differing)
@@ -331,6 +333,12 @@ def verdict(run: RunFiles) -> Verdict:
     if missing:
         return Verdict(
             "open", "Bit-exact as far as compared", f"{compared}. Not compared: {', '.join(missing)}."
+        )
+    if unknown:
+        return Verdict(
+            "open",
+            "Bit-exact, budget not wholly known",
+            f"{compared}. Without figures: {', '.join(unknown)}.",
         )
     return Verdict("good", "Bit-exact", f"{compared}.")
 

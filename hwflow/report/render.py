@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from hwflow.files import write_text
 from hwflow.report import changes, designs, files, page, twins
 from hwflow.report.compare import Comparison
 from hwflow.report.folder import read_run
@@ -70,5 +71,5 @@ def render_changes(comparison: Comparison, path: Path) -> Path:
     content = changes.content(comparison)
     path.parent.mkdir(parents=True, exist_ok=True)
     whole = files.page("changes.html.j2", content) if path.suffix == ".html" else twins.of_changes(content)
-    files.replace(path, whole)
+    write_text(path, whole)
     return path
