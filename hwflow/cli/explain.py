@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hwflow.cli.common import JsonFlag, echo, emit_json, guarded, table
-from hwflow.cli.converted import SourceArgument, converted
+from hwflow.cli.converted import converted
 from hwflow.cli.run import TrustFlag
 from hwflow.errors import UserError, did_you_mean
 
@@ -19,12 +21,24 @@ if TYPE_CHECKING:
 
 @guarded
 def explain(
-    source: SourceArgument,
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="CONFIG|RUN|KEY",
+            help="YAML file of a design, the folder of a run, or a key of the YAML such as Hwflow.Verify.",
+        ),
+    ],
     layer: Annotated[str | None, typer.Argument(metavar="[LAYER]", help="All about one layer.")] = None,
     trust: TrustFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Explain an accelerator: how each layer is folded, how it multiplies, what it buffers, and what sets the pace."""
+    """Explain an accelerator: how each layer is folded, how it multiplies, what it buffers, and what sets the pace.
+
+    Of a key of the YAML (Hwflow.Verify, HLSConfig.Model.ReuseFactor): what it does, what it takes and its default.
+    """
+    if not source.exists() and source.suffix not in (".yaml", ".yml") and _is_key(str(source)):
+        _explain_key(str(source), as_json=as_json)
+        return
     from hwflow.emit.design import build_design
     from hwflow.emit.schedule import busy
 
@@ -44,6 +58,25 @@ def explain(
         _show_all(records, design)
     else:
         _show_layer(layer, records[layer] | _details(design, layer), design)
+
+
+def _is_key(word: str) -> bool:
+    """Whether a word can only be meant as a key of a design."""
+    from hwflow.config.schema import DesignConfig
+
+    return "/" not in word and word.partition(".")[0] in DesignConfig.model_fields
+
+
+def _explain_key(path: str, *, as_json: bool) -> None:
+    """What the manual says about a key, and about the keys in it."""
+    from hwflow.config.reference import find
+
+    found = find(path)
+    if as_json:
+        emit_json([asdict(key) for key in found])
+        return
+    rows = [(key.path, key.kind, key.default, key.description) for key in found]
+    table(("key", "takes", "where absent", "what it does"), rows)
 
 
 def _record(node: QuantNode, design: Design, cycles: int) -> dict[str, Any]:
