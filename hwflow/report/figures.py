@@ -74,6 +74,7 @@ def bands(layers: Sequence[LayerRecord], drawn: Sequence[Band], bottleneck: Laye
     width, left, right, top, height, gap = 1160.0, 66.0, 8.0, 40.0, 66.0, 38.0
     pitch = min(60.0, (width - left - right) / len(layers))
     colour = series(layers)
+    end = left + pitch * len(layers)
     stride = math.ceil(len(layers) * 24 / (width - left - right))
     last = top + len(shown) * (height + gap) - gap
 
@@ -101,11 +102,11 @@ def bands(layers: Sequence[LayerRecord], drawn: Sequence[Band], bottleneck: Laye
         for row, band in enumerate(shown):
             base = top + row * (height + gap) + height
             yield svg.text(band.name, left, base - height - 10, class_="caption")
-            yield svg.line(left, base, width - right, base, "rule")
-            yield svg.line(left, base - height, width - right, base - height, "rule")
+            yield svg.line(left, base, end, base, "rule")
+            yield svg.line(left, base - height, end, base - height, "rule")
             if band.limit:
                 y = base - band.limit / band.most * height
-                yield svg.line(left, y, width - right, y, "limit")
+                yield svg.line(left, y, end, y, "limit")
             yield svg.text(band.words(0.0), left - 8, base + 4, "end")
             yield svg.text(band.words(band.most), left - 8, base - height + 4, "end")
             for place in range(len(layers)):

@@ -30,17 +30,9 @@ _OURS = (".svg", ".csv")
 
 def page(template: str, content: Mapping[str, Any]) -> str:
     """A page from its template. All names in ``content`` are escaped; the script is named by its checksum."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("hwflow.report"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {function.__name__: function for function in text.FILTERS}
     script = _source("report.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return environment.get_template(template).render(
+    return _environment().get_template(template).render(
         content, style=Markup(_source("report.css")), script=Markup(script), digest=digest, plural=text.plural
     )
 
@@ -123,6 +115,19 @@ def drawing_style() -> str:
     colours = sheet.partition("* {")[0]
     rules = [line for line in sheet.splitlines() if line.startswith(("svg ", "svg."))]
     return "\n".join([colours.strip(), *rules, "svg { background: var(--card); font-family: sans-serif; }"])
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("hwflow.report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {function.__name__: function for function in text.FILTERS}
+    return environment
 
 
 @cache
