@@ -32,8 +32,16 @@ def page(template: str, content: Mapping[str, Any]) -> str:
     """A page from its template. All names in ``content`` are escaped; the script is named by its checksum."""
     script = _source("report.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return _environment().get_template(template).render(
-        content, style=Markup(_source("report.css")), script=Markup(script), digest=digest, plural=text.plural
+    return (
+        _environment()
+        .get_template(template)
+        .render(
+            content,
+            style=Markup(_source("report.css")),
+            script=Markup(script),
+            digest=digest,
+            plural=text.plural,
+        )
     )
 
 
