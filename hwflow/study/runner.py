@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,14 +24,14 @@ from hwflow.faces.align import Images, chosen_method
 from hwflow.faces.datasets import FaceSet, open_faces
 from hwflow.faces.verification import paired_cosine
 from hwflow.files import write_text
-from hwflow.flow.data import calibration_frames
+from hwflow.flow.data import Frames, calibration_frames
 from hwflow.flow.evaluation import Network, Vectors, as_input, evaluate
 from hwflow.flow.model import TRAINING, trainer
 from hwflow.flow.progress import Progress
 from hwflow.models.source import is_quantized, load_source
 from hwflow.prepare.build import Scheme
 from hwflow.prepare.net import WEIGHTED, Net
-from hwflow.prepare.pipeline import float_net, quantize
+from hwflow.prepare.pipeline import Quantized, float_net, quantize
 from hwflow.prepare.quantize import INPUT, quantized_tensors
 from hwflow.prepare.simulate import Simulation, simulated_weights
 from hwflow.records import EvaluationRecord, read_evaluations
@@ -112,6 +114,8 @@ class Runner:
         self._base_path = path.parent / study.Base
         self._faces_path = path.parent / study.Faces.Data if study.Faces.Data else None
         self._tasks = list(self._designs(path))
+        self._starts: dict[str, Quantized] = {}
+        self._left = Counter(_start(task.config) for task in self._tasks)
         self._known = max(
             (t.config.Data.known_people for t in self._tasks if t.config.Data.Kind == "orl"), default=0
         )
@@ -220,8 +224,10 @@ class Runner:
         else:
             assert config.Model.Prepare is not None, "checked with the design"
             frames = calibration_frames(config.Data, tuple(self._model.inputs[0].shape[1:]), config.Seed)
+            found = self._quantized(config, frames)
             train = trainer(config, frames, folder / TRAINING, self._progress)
-            found = quantize(self._model, frames, config.Model.Prepare, train)
+            if train is not None:
+                train(found.net, found.scheme, found.exact)
             network = simulated(found.net, found.scheme, "simulated")
             stored = {"weight_bits": stored_weight_bits(found.net, found.scheme, config.Model.Prepare)}
             time, weights = _time(folder / TRAINING) if train else {}, _weights(found.net)
@@ -233,12 +239,29 @@ class Runner:
         cosines = self._cosines(folder / _EMBEDDINGS.format(network.kind)) if task.choices else {}
         return {**_figures(record), **cosines, **stored, **time}
 
+    def _quantized(self, config: HwflowConfig, frames: Frames) -> Quantized:
+        """A design's network before training; kept while other designs are to be trained from it."""
+        assert config.Model.Prepare is not None, "checked with the design"
+        key = _start(config)
+        if key not in self._starts:
+            self._starts[key] = quantize(self._model, frames, config.Model.Prepare)
+        self._left[key] -= 1
+        found = self._starts[key] if self._left[key] > 0 else self._starts.pop(key)
+        return replace(found, net=copy.deepcopy(found.net), scheme=copy.deepcopy(found.scheme))
+
     def _cosines(self, path: Path) -> dict[str, float]:
         """Of a design's embeddings to the float network's."""
         exact = np.load(self._folder / CELLS / FLOAT / _EMBEDDINGS.format(FLOAT), mmap_mode="r")
         cosine = paired_cosine(np.load(path, mmap_mode="r"), exact)
         good = cosine[np.isfinite(cosine)]
         return {"cosine": float(good.mean()), "cosine_min": float(good.min())}
+
+
+def _start(config: HwflowConfig) -> str:
+    """What a network depends on before it is trained."""
+    assert config.Model.Prepare is not None, "checked with the design"
+    seed = config.Seed if config.Data.Kind == "random" else None
+    return f"{config.Model.Prepare.model_dump_json()} {config.Data.model_dump_json()} {seed}"
 
 
 def simulated(net: Net, scheme: Scheme | None, kind: Any) -> Network:
