@@ -12,10 +12,12 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from hwflow.cli.app import app
 from hwflow.errors import UserError
+from hwflow.explore.study import Explored, Trial
 from hwflow.records import Metric, write_metrics
 from hwflow.report import scatter
 from hwflow.report.render import render_designs
@@ -337,6 +339,31 @@ class TestCommand:
             assert result.exit_code == 0, result.output
             assert result.stdout.split() == [str(report)]
             assert report.is_file() and (report.parent / "report" / "report.md").is_file()
+
+    def test_what_explore_writes_is_what_the_report_reads(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A whole study, but for the weighing and the runs."""
+        keys = {"Base": "base.yaml", "Space": {"WeightBits": [3, 4, 6, 8]}, "Objectives": OBJECTIVES}
+        (tmp_path / "faces.yaml").write_text(yaml.safe_dump(keys))
+        (tmp_path / "base.yaml").write_text("Backend: Hwflow\n")
+        model = {"Hwflow": {"Model": {"Source": "mobilefacenet"}}}
+        found = [Trial(**(one | {"design": model})) for one in study()["designs"]]
+        monkeypatch.setattr(
+            "hwflow.explore.study.explore", lambda *_, **__: Explored(found, [{"ended": None}])
+        )
+        figures = {"run": "front/design1", "metrics": {"rtl.ii_cycles": 400_000, "verify.rtl.mismatches": 0}}
+        monkeypatch.setattr("hwflow.cli.explore._proven", lambda *_, **__: ("exact", figures))
+        out = tmp_path / "out"
+        out.mkdir()
+        words = ["explore", str(tmp_path / "faces.yaml"), "--out", str(out), "--verify", "front"]
+        result = CliRunner().invoke(app, words)
+        assert result.exit_code == 0, result.output
+        assert self.run(out).exit_code == 0
+        text = Page((out / "report.html").read_text()).text
+        assert f"✓ {len(study()['front'])} designs on the front, all proven bit-exact" in text
+        assert "1, of which 1 were killed" in text
+        assert "Space: {WeightBits: [3, 4, 6, 8]}" in text
 
     def test_what_is_no_result(self, tmp_path: Path, folder: Path) -> None:
         (tmp_path / "empty").mkdir()
