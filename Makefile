@@ -103,6 +103,7 @@ reports: setup
 	$(BIN)/python -m benchmarks.formats_accuracy reports
 	$(BIN)/python -m hwflow.cost.mcu_report reports
 	$(BIN)/python -m benchmarks.tune runs/mobilefacenet-w8a8 reports $(JOBS)
+	$(BIN)/python -m benchmarks.synthesis runs/mobilefacenet-w8a8 reports
 
 # Accuracy: bits, scales and repairs; training at few bits; what was scored is kept in runs/, so that this may be cut off.
 STUDIES := distillation scales sensitivity mixed small-data qat pruning

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hwflow.cost import resource_report
 from hwflow.cost.calibration import (
     RELATIVES,
     Sample,
@@ -19,7 +20,7 @@ from hwflow.cost.calibration import (
     networks,
     write_samples,
 )
-from hwflow.cost.resource_report import report, scatter
+from hwflow.cost.resource_report import report, scatter, trial
 from hwflow.cost.resources import (
     coefficients,
     instance_parameters,
@@ -63,6 +64,7 @@ def test_registers_of_small_modules_by_hand() -> None:
         ("xc7", 4, 1, True, False, (0, 0)),  # registers are cheaper
         ("xc7", 100, 8, False, False, (0, 0)),  # constants in logic
         ("xc7", 100, 8, False, True, (1, 0)),
+        ("xc7", 98304, 8, False, False, (43, 0)),  # blocks that cascade have ports of one bit
         ("ecp5", 16, 8, True, False, (0, 12)),  # two of 16 x 4
         ("ecp5", 1024, 18, True, False, (1, 0)),
         ("nexus", 512, 36, True, False, (1, 0)),
@@ -190,6 +192,19 @@ def test_report_names_families_and_networks() -> None:
     assert "| xc7 |" in text
     assert "mobilefacenet-tiny | xc7 | 59 of 59" in text
     assert scatter().count("<circle") > 40
+
+
+def test_a_trial_calibration_tells_its_errors_and_leaves_the_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    some = [sample for sample in committed() if "xc7" in sample.measured]
+    monkeypatch.setattr(resource_report, "points", list)
+    monkeypatch.setattr(resource_report, "measure", lambda *_: (tmp_path / "logs").mkdir() or some)
+    ((name, modules, held, *spread),) = trial(["xc7"], 3, tmp_path)
+    assert (name, modules, held) == ("xc7", str(len(some)), str(len(_held("xc7"))))
+    assert len(spread) == 4
+    assert (tmp_path / "resource_sweep.csv").read_text() == write_samples(some)
+    assert "xc7:" in (tmp_path / "resource_coefficients.yaml").read_text()
 
 
 def test_modules_of_a_network_by_yosys(tmp_path: Path) -> None:

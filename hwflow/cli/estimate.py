@@ -48,6 +48,16 @@ def estimate(
             "--calibrate", help="Fit the resource model anew, with this network beside Yosys; hours."
         ),
     ] = False,
+    limit: Annotated[
+        int | None,
+        typer.Option("--limit", min=1, help="Only so many modules of --calibrate's sweep, as a trial."),
+    ] = None,
+    targets: Annotated[
+        str | None,
+        typer.Option(
+            "--families", metavar="FAMILY,...", help="Only these families of --calibrate, as a trial."
+        ),
+    ] = None,
     trust: TrustFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
@@ -56,6 +66,9 @@ def estimate(
     Cycles are exact: those that simulation of the RTL measures. Resources are those that Yosys would report, by the
     model of reports/cost-model.md. Figures of microcontrollers carry the error of held-out predictions. Exit code 5
     when the part or the microcontroller that was asked for is too small.
+
+    --calibrate replaces the model's data in a checkout of hwflow's sources; a trial (--limit, --families) writes what
+    it measured and fitted into the run folder and tells how it predicts. Either goes on where it was stopped.
     """
     from hwflow.cost.complexity import complexity
     from hwflow.cost.cycles import predict_cycles
@@ -66,9 +79,7 @@ def estimate(
     run, graph = converted(source, trust=trust)
     design = build_design(graph)
     if calibrate:
-        from hwflow.cost.resource_report import recalibrate
-
-        echo(f"report: {recalibrate(design, run / 'logs' / 'calibrate')}")
+        _calibrate(design, run, limit, targets)
         return
     cycles = predict_cycles(design, frames, log=run / "logs" / "timing.log")
     held = families(design, wanted)
@@ -92,6 +103,21 @@ def estimate(
         if layers:
             _show_layers(work, held)
     _check_asked(part, mcu, held, found)
+
+
+def _calibrate(design: Design, run: Path, limit: int | None, names: str | None) -> None:
+    """Fit the resource model anew, or try it with some modules and families."""
+    from hwflow.cost.resource_report import MEASURED, recalibrate, trial
+    from hwflow.tools.targets import target
+
+    if limit is None and names is None:
+        echo(f"report: {recalibrate(design, run / 'logs' / 'calibrate')}")
+        return
+    chosen = [target(name.strip()).name for name in names.split(",")] if names else MEASURED
+    folder = run / "calibrate"
+    table(("family", ">modules", ">held out", ">LUT median", ">LUT 90 %", ">committed", ">90 %"),
+          list(trial(chosen, limit, folder)))  # fmt: skip
+    echo(f"modules and coefficients: {folder}")
 
 
 def _parts(part: str | None, file: Path | None, mcu: str | None) -> list[Part]:

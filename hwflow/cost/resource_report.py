@@ -4,12 +4,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from math import log10
 from pathlib import Path
 
-from hwflow.cost.calibration import Sample, calibrate, committed, errors, networks
+from hwflow.cost.calibration import (
+    SWEEP,
+    Sample,
+    calibrate,
+    committed,
+    errors,
+    fit,
+    measure,
+    networks,
+    small,
+    write_coefficients,
+    write_samples,
+)
 from hwflow.cost.parts import fits, parts
-from hwflow.cost.resources import coefficients, structure, weigh
+from hwflow.cost.resources import COEFFICIENTS, coefficients, structure, weigh
+from hwflow.cost.sweep import points
 from hwflow.emit.design import Design
 from hwflow.errors import UserError
 from hwflow.report.svg import document, element, line, picture, text
@@ -50,6 +64,37 @@ def recalibrate(design: Design, logs: Path) -> Path:
     calibrate(package, MEASURED, logs, design)
     write(reports)
     return reports / REPORT
+
+
+def trial(names: Sequence[str], limit: int | None, folder: Path) -> Iterator[tuple[str, ...]]:
+    """Synthesize some modules of the sweep, fit them, and tell how held-out ones are predicted.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Families.
+    limit : int or None
+        Modules; all where None.
+    folder : pathlib.Path
+        Where measurements, coefficients and Yosys' output go.
+
+    Yields
+    ------
+    tuple of str
+        Of each family: name, modules, those held out, and median and 90th percentile of their LUT errors, with these
+        coefficients and with the committed ones.
+    """
+    samples = measure([*islice(small(points()), limit)], names, folder / "logs")
+    fitted = {}
+    for name in names:
+        target, known = TARGETS[name], coefficients(name)
+        fitted[name] = fit([sample for sample in samples if not sample.held_out], target, known)
+        held = [sample for sample in samples if sample.held_out]
+        spread = [errors(held, target, weights).lut for weights in (fitted[name], known)] if held else []
+        cells = [_percent(value) for one in spread for value in one] or ["–"] * 4
+        yield (name, str(len(samples)), str(len(held)), *cells)
+    (folder / Path(SWEEP).name).write_text(write_samples(samples))
+    (folder / Path(COEFFICIENTS).name).write_text(write_coefficients(fitted))
 
 
 def write(folder: Path) -> None:

@@ -277,7 +277,7 @@ def _xilinx_blocks(*, cascade: bool) -> tuple[MemoryKind, ...]:
         MemoryKind(True, 257, 15, full[:-1], 2, byte=9, rom_ports=2),
     ]
     if cascade:
-        kinds.append(MemoryKind(True, 513, 16, half[:-2], 4, byte=9, rom_ports=2))
+        kinds.append(MemoryKind(True, 513, 16, (1,), 4, byte=9, rom_ports=2))
     return (
         *kinds,
         MemoryKind(True, 129, 14, half, 1, byte=9, rom_ports=1),
