@@ -289,7 +289,7 @@ def make_run(folder: Path) -> Path:
 
 
 class Page(HTMLParser):
-    """The report as a reader sees it: text, rows of text, tags; tags must nest."""
+    """The report as a reader sees it: text, rows of text, tags, scripts by id; tags must nest."""
 
     VOID = frozenset(("meta", "br", "img", "input", "wbr"))
 
@@ -297,6 +297,7 @@ class Page(HTMLParser):
         super().__init__()
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.rows: list[list[str]] = []
+        self.scripts: dict[str, str] = {}
         self.text = ""
         self._open: list[str] = []
         self.feed(html)
@@ -320,6 +321,9 @@ class Page(HTMLParser):
         assert self._open.pop() == tag
 
     def handle_data(self, data: str) -> None:
+        if "script" in self._open:
+            name = next((attrs.get("id") for tag, attrs in reversed(self.tags) if tag == "script"), None)
+            self.scripts[name or ""] = data
         if {"style", "script"} & set(self._open):
             return
         self.text += data

@@ -200,6 +200,21 @@ class TestStudy:
             f'href="front/{report.parent.name}/report.html"' in render_designs([folder], folder).read_text()
         )
 
+    def test_figures_that_are_no_numbers_are_left_out(self, folder: Path) -> None:
+        record = study()
+        number = record["front"][0]
+        record["designs"][number]["metrics"]["cost.dsp"] = float("nan")
+        (folder / "study.json").write_text(json.dumps(record))
+        found = page(folder)
+        assert "nan" not in found.text.lower()
+        assert "NaN" not in found.scripts["plot-data"] and json.loads(found.scripts["plot-data"])
+
+    def test_addresses_are_quoted(self, tmp_path: Path) -> None:
+        run = make_run(tmp_path / "javascript:alert(1)" / "a b")
+        (run / "report.html").write_text("")
+        html = render_designs([run], tmp_path).read_text()
+        assert 'href="javascript%3Aalert%281%29/a%20b/report.html"' in html
+
     def test_same_files_give_same_bytes(self, folder: Path) -> None:
         def content() -> dict[str, bytes]:
             render_designs([folder], folder)

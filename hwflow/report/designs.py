@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import shlex
@@ -11,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from hwflow.errors import UserError
 from hwflow.records import DesignRecord, ProofRecord, StudyRecord, direction
@@ -253,12 +255,21 @@ def _designed(
         group=group,
         state=state,
         choices={name: "none" if value is None else str(value) for name, value in design.point.items()},
-        metrics=dict(design.metrics),
+        metrics=_finite(design.metrics.items()),
         proof=proof,
         reason=design.reason,
         link=_link(place / run.run / files.NAME, out) if run else "",
         pairs=list(_pairs(design, run)) if run else [],
     )
+
+
+def _finite(figures: Iterable[tuple[str, object]]) -> dict[str, float]:
+    """Figures that are numbers."""
+    return {
+        name: value
+        for name, value in figures
+        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    }
 
 
 def _pairs(design: DesignRecord, run: ProofRecord) -> Iterator[costs.Pair]:
@@ -272,8 +283,8 @@ def _pairs(design: DesignRecord, run: ProofRecord) -> Iterator[costs.Pair]:
 
 
 def _link(target: Path, out: Path) -> str:
-    """Path from one report to another; empty where that does not exist."""
-    return Path(os.path.relpath(target, out)).as_posix() if target.is_file() else ""
+    """Address of one report as seen from another; empty where that does not exist."""
+    return quote(Path(os.path.relpath(target, out)).as_posix()) if target.is_file() else ""
 
 
 def _limits(record: StudyRecord) -> Iterator[LimitCheck]:
@@ -367,11 +378,7 @@ def _entry(place: Path, run: RunFiles, out: Path) -> Entry:
         group="",
         state="weighed",
         choices={},
-        metrics={
-            metric.name: metric.value
-            for metric in run.metrics
-            if isinstance(metric.value, int | float) and not isinstance(metric.value, bool)
-        },
+        metrics=_finite((metric.name, metric.value) for metric in run.metrics),
         proof=(found.state, found.title),
         link=_link(place / files.NAME, out),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Any
+from urllib.parse import quote
 
 from hwflow.report import costs, text
 from hwflow.report.designs import STATES
@@ -242,14 +243,14 @@ def _evaluation_lines(one: Any) -> list[str]:
     ]  # fmt: skip
     header = ("embeddings", "measure", "protocol", ">accuracy", ">EER", ">area under ROC",
               *(f">TPR at FPR {rate}" for rate in one.rates))  # fmt: skip
-    drawings = [f"![ROC]({one.name}-roc.svg)", ""]
-    for kind in one.kinds:
-        drawings += [
-            f"![t-SNE]({one.name}-tsne-{kind}.svg)",
-            "",
-            f"![Angles]({one.name}-angles-{kind}.svg)",
-            "",
-        ]
+    shown = {"roc": "ROC"} | {
+        f"{drawing}-{kind}": f"{title}, {kind}"
+        for kind in one.kinds
+        for drawing, title in (("tsne", "t-SNE"), ("angles", "Angles"))
+    }
+    drawings = [
+        line for name, title in shown.items() for line in (f"![{title}]({quote(one.name)}-{name}.svg)", "")
+    ]
     return [*markdown_table(header, rows), *drawings]
 
 
