@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 
 from hwflow.ops.costkit import Contents, Parameters, Structure, number
-from hwflow.ops.librarycost import cast, window_parallel
+from hwflow.ops.librarycost import cast, geometry, window_parallel
 
 #: Rounding comes with the addition of the bias.
 _CONSTANT = 64
@@ -66,22 +66,8 @@ def _tuple(p: Parameters, name: str) -> tuple[int, ...]:
 def distributed(s: Structure, p: Parameters) -> None:
     """``hwf_da_*``."""
     if "KernelH" in p:
-        window_parallel(
-            s,
-            lane_w=number(p, "LaneW"),
-            channels=number(p, "C"),
-            in_h=number(p, "InH"),
-            in_w=number(p, "InW"),
-            out_h=number(p, "OutH"),
-            out_w=number(p, "OutW"),
-            kernel_h=number(p, "KernelH"),
-            kernel_w=number(p, "KernelW"),
-            stride_h=number(p, "StrideH"),
-            stride_w=number(p, "StrideW"),
-            pad_top=number(p, "PadTop"),
-            pad_left=number(p, "PadLeft"),
-            lanes=number(p, "Lanes"),
-        )
+        lane_w, channels, lanes = number(p, "LaneW"), number(p, "C"), number(p, "Lanes")
+        window_parallel(s, geometry(p), lane_w=lane_w, channels=channels, lanes=lanes)
     for width in _tuple(p, "Adders"):
         s.add("graph.add", width)
     for width in _tuple(p, "Results"):

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple
 from math import ceil, gcd
 
+from hwflow.ops.base import Window
 from hwflow.ops.costkit import Contents, Parameters, Structure, contents, number
 
 _CODEBOOK, _MINIFLOAT = 5, 6  # weight codes
@@ -180,26 +182,17 @@ def table(s: Structure, entries: Contents, lanes: int) -> None:
         s.rom("table", entries, reads=min(2, lanes - first), smooth=True)
 
 
+def geometry(p: Parameters) -> Window:
+    """Window parameters of a module, as ``hwf_window`` names them."""
+    sizes = {name: name.title().replace("_", "") for name in Window.__slots__}
+    return Window(**{name: number(p, key, int("Pad" not in key)) for name, key in sizes.items()})
+
+
 def window(
-    s: Structure,
-    *,
-    width: int,
-    words: int,
-    in_h: int,
-    in_w: int,
-    out_h: int,
-    out_w: int,
-    kernel_h: int,
-    kernel_w: int,
-    stride_h: int,
-    stride_w: int,
-    pad_top: int,
-    pad_left: int,
-    replays: int,
-    depthwise: bool,
-    pixels: int,
+    s: Structure, shape: Window, *, width: int, words: int, replays: int, depthwise: bool, pixels: int
 ) -> None:
     """``hwf_window``."""
+    in_h, in_w, out_h, out_w, kernel_h, kernel_w, stride_h, stride_w, pad_top, pad_left = astuple(shape)
     size = pixels * words
     address = max(_clog2(size), 1)
     count = _clog2(2 * (pixels + (in_h + kernel_h + stride_h) * (in_w + kernel_w + stride_w))) + 2
@@ -246,24 +239,10 @@ def _idle(s: Structure, bits: int, moves: bool) -> int:
 
 
 def window_parallel(
-    s: Structure,
-    *,
-    lane_w: int,
-    channels: int,
-    in_h: int,
-    in_w: int,
-    out_h: int,
-    out_w: int,
-    kernel_h: int,
-    kernel_w: int,
-    stride_h: int,
-    stride_w: int,
-    pad_top: int,
-    pad_left: int,
-    lanes: int,
-    replays: int = 1,
+    s: Structure, shape: Window, *, lane_w: int, channels: int, lanes: int, replays: int = 1
 ) -> None:
     """``hwf_window_parallel``."""
+    in_h, in_w, out_h, out_w, kernel_h, kernel_w, stride_h, stride_w, _, pad_left = astuple(shape)
     pixel = channels * lane_w
     step = max(in_h - (out_h - 1) * stride_h, stride_h)
     banks = kernel_h + step

@@ -11,13 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
-
-from hwflow.errors import UserError, did_you_mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -367,16 +364,6 @@ _FABRICS: Mapping[str, Fabric] = {
 }
 
 
-@cache
 def fabric(name: str) -> Fabric:
-    """Rules of the family of that name (a key of :data:`hwflow.tools.targets.TARGETS`).
-
-    Raises
-    ------
-    UserError
-        When there is none; with the nearest names.
-    """
-    try:
-        return _FABRICS[name]
-    except KeyError:
-        raise UserError(f"there is no synthesis target {name!r}", did_you_mean(name, _FABRICS)) from None
+    """Rules of a family, by its key in :data:`hwflow.tools.targets.TARGETS`."""
+    return _FABRICS[name]

@@ -3,9 +3,8 @@
 
 from __future__ import annotations
 
-from hwflow.ops.conv2d.cost import geometry
 from hwflow.ops.costkit import Parameters, Structure, number
-from hwflow.ops.librarycost import mvu, window, window_parallel
+from hwflow.ops.librarycost import geometry, mvu, window, window_parallel
 
 
 def depthwise_conv2d(s: Structure, p: Parameters) -> None:
@@ -14,13 +13,13 @@ def depthwise_conv2d(s: Structure, p: Parameters) -> None:
     group = pe // number(p, "Multiplier", 1)
     shape = geometry(p)
     if simd > 1:
-        window_parallel(s, lane_w=x_w, channels=channels, lanes=group * simd, **shape)
+        window_parallel(s, shape, lane_w=x_w, channels=channels, lanes=group * simd)
     else:
         window(
-            s, width=group * x_w, words=channels // group, replays=1, depthwise=True,
-            pixels=number(p, "Pixels"), **shape,
+            s, shape, width=group * x_w, words=channels // group, replays=1, depthwise=True,
+            pixels=number(p, "Pixels"),
         )  # fmt: skip
-    positions = shape["kernel_h"] * shape["kernel_w"]
+    positions = shape.kernel_h * shape.kernel_w
     mvu(
         s, p, pe=pe, simd=simd, depthwise=True, folds=channels // group, synapse_folds=positions // simd,
         cleared=simd == 1,

@@ -3,9 +3,8 @@
 
 from __future__ import annotations
 
-from hwflow.ops.conv2d.cost import geometry
 from hwflow.ops.costkit import Contents, Parameters, Structure, number
-from hwflow.ops.librarycost import cast_of, dwc, window, window_parallel
+from hwflow.ops.librarycost import cast_of, dwc, geometry, window, window_parallel
 
 
 def pool(s: Structure, p: Parameters) -> None:
@@ -21,15 +20,15 @@ def pool(s: Structure, p: Parameters) -> None:
     code_w = x_w + marks
     if not whole:
         if simd > 1:
-            window_parallel(s, lane_w=code_w, channels=channels, lanes=pe * simd, **shape)
+            window_parallel(s, shape, lane_w=code_w, channels=channels, lanes=pe * simd)
         else:
             window(
-                s, width=pe * code_w, words=channels // pe, replays=1, depthwise=True,
-                pixels=number(p, "Pixels"), **shape,
+                s, shape, width=pe * code_w, words=channels // pe, replays=1, depthwise=True,
+                pixels=number(p, "Pixels"),
             )  # fmt: skip
-    positions = shape["kernel_h"] * shape["kernel_w"]
+    positions = shape.kernel_h * shape.kernel_w
     depth = channels // pe if whole else 1
-    terms = shape["in_h"] * shape["in_w"] if whole else positions // simd
+    terms = shape.in_h * shape.in_w if whole else positions // simd
     acc_w = sum_w if average else x_w
     count_w = positions.bit_length() if marks else 0
     lane_w = acc_w + count_w
