@@ -20,11 +20,14 @@ import pytest
 from hwflow.config.load import parse_config, resolve
 from hwflow.errors import UserError
 from hwflow.records import (
+    AccuracyRecord,
     CostRecord,
+    EvaluationRecord,
     FacesRecord,
     FamilyRecord,
     LayerRecord,
     McuRecord,
+    MeasureRecord,
     Metric,
     PartRecord,
     RungRecord,
@@ -624,6 +627,110 @@ class TestFaces:
         assert words in text
         assert f"Cosine similarity: {title}" in text
         assert ("this ROC is the hardware's, too" in text) == (title == "Accelerator")
+
+
+class TestCost:
+    def test_estimates_stand_beside_measurements_with_their_error(self, run: Path) -> None:
+        found = page(run)
+        assert found.row("Latency")[1:] == ["1,036,288", "1,036,288", "0.0 %", "simulated RTL"]
+        lut = [sum(one["lut"] or 0 for one in family(scale, {}).layers.values()) for scale in (1.1, 1.0)]
+        assert found.row("LUT, xc7")[1:4] == [
+            f"{lut[0]:,}",
+            f"{lut[1]:,}",
+            f"+{100 * (lut[0] / lut[1] - 1):.1f} %",
+        ]
+        assert "LUT of single layers: median error 10.0 % over 32 layers." in found.text
+        dots = [e for e in drawing_file(run, "agreement").iter(SVG + "circle")]
+        assert len(dots) == 32
+
+    def test_parts_and_microcontrollers(self, run: Path) -> None:
+        found = page(run)
+        assert found.row("xc7z007s")[1:4] == ["xc7", "✗ too small", " 108 %"]
+        assert found.row("xc7z045")[1:3] == ["xc7", "✓ fits"]
+        assert found.row("lfe5u-85")[1:4] == ["ecp5", "○ not known", "not known"]
+        assert found.row("xc7")[-2:] == ["xc7z045", "1"]
+        assert found.row("STM32H743ZI")[1:] == [
+            "✓ fits ",
+            "1,300,000",
+            " 62 %",
+            "403,000",
+            " 79 %",
+            "662",
+            "±9 %",
+        ]
+        assert found.row("nRF52840")[1].startswith("✗ too small flash: needs 1,300,000 bytes")
+        assert found.row("nRF52840")[-2:] == ["–", ""]
+
+    def test_place_and_route_is_told(self, run: Path) -> None:
+        of = family(1.0, {}).model_dump()
+        place = {"resources": of["total"] | {"lut": 14_000}, "fmax_mhz": 123.4, "seconds": 9.0}
+        (run / "synth").mkdir()
+        (run / "synth" / "ecp5.json").write_text(json.dumps(of | {"target": "ecp5", "routed": place}))
+        (run / "synth" / "vivado.json").write_text(json.dumps({"tool": "vivado"}))
+        found = page(run)
+        assert "Place and route on ecp5: 123.4 MHz." in found.text
+        rows = [row for row in found.rows if row[0] == "LUT, ecp5"]
+        assert [row[4] for row in rows] == ["synthesized, layer by layer", "placed and routed, whole"]
+        assert rows[1][2] == "14,000"
+
+    def test_without_synthesis_the_prediction_is_drawn(self, run: Path) -> None:
+        (run / "synth.json").unlink()
+        found = page(run)
+        assert "Nothing was synthesized" in found.text
+        assert "LUT, xc7 predicted" in texts(drawing_file(run, "layers"))
+        assert not (run / "report/agreement.svg").exists()
+
+    def test_twins_of_an_earlier_report_go(self, run: Path) -> None:
+        render_report(run)
+        (run / "synth.json").unlink()
+        (run / "report/notes.txt").write_text("mine")
+        render_report(run)
+        names = {path.name for path in (run / "report").iterdir()}
+        assert "agreement.svg" not in names and {"notes.txt", "layers.svg"} <= names
+
+
+def test_layers_of_an_earlier_version_have_no_dataflow(run: Path) -> None:
+    write_records(run / "graph" / "layers.json", [one.model_copy(update={"inputs": []}) for one in layers()])
+    found = page(run)
+    assert not found.with_class("dataflow")
+    assert found.row("8")[1] == "block_1_depthwise bottleneck"
+
+
+def test_layers_in_a_wrong_order_are_refused(run: Path) -> None:
+    write_records(run / "graph" / "layers.json", layers()[::-1])
+    with pytest.raises(UserError, match="do not come before it"):
+        render_report(run)
+
+
+def evaluation(embeddings: str, **keys: Any) -> EvaluationRecord:
+    folds = AccuracyRecord(
+        protocol="k-fold", mean=0.9917, std=0.003, standard_error=0.001, threshold=0.3, folds=[0.99]
+    )
+    measure = MeasureRecord(
+        measure="cosine", accuracies=[folds],
+        eer=0.0101, auc=0.9987, tpr_at_fpr={"1e-1": 0.999, "1e-2": None}, roc=[(0.0, 0.0), (0.1, 0.9), (1.0, 1.0)],
+        genuine_mean=0.7, genuine_std=0.1, impostor_mean=0.1, impostor_std=0.1,
+    )  # fmt: skip
+    values: dict[str, Any] = {
+        "source": "run", "embeddings": embeddings, "dataset": "LFW", "layout": "lfw", "alignment": "yunet",
+        "note": "a part", "size": 112, "pictures": 4, "broken": 1, "not_found": 0, "broken_names": [], "pairs": 6_000,
+        "genuine": 3_000, "impostor": 3_000, "pairs_lost": 0, "templates": None, "measures": [measure],
+        "people": [1, 1, 2], "angles": [[0.0, 30.0, 90.0], [30.0, 0.0, 80.0], [90.0, 80.0, 0.0]],
+        "identity_angles": [[30.0, 85.0], [85.0, None]], "tsne": [(0.0, 0.0), (0.1, 0.1), (1.0, 1.0)],
+    }  # fmt: skip
+    return EvaluationRecord(**(values | keys))
+
+
+def test_evaluations_on_further_sets(run: Path) -> None:
+    (run / "evaluation/lfw").mkdir(parents=True)
+    records = [evaluation("float"), evaluation("rtl", people=[])]
+    write_records(run / "evaluation/lfw/evaluation.json", records)
+    found = page(run)
+    assert "LFW: 6,000 pairs" in found.text and "a part; 1 picture cannot be read." in found.text
+    assert found.row("rtl")[1:] == ["cosine", "k-fold", "99.17 % ± 0.30 %", "1.01 %", "0.99870", "99.90 %"]
+    names = {path.name for path in (run / "report").glob("lfw-*.svg")}
+    assert names == {"lfw-roc.svg", "lfw-angles-float.svg", "lfw-tsne-float.svg"}
+    assert "![t-SNE, float](lfw-tsne-float.svg)" in (run / "report/report.md").read_text()
 
 
 def test_steps_longest_first(run: Path) -> None:
