@@ -17,12 +17,12 @@ SEVERAL = Path("runs") / "report"
 @guarded
 def report(
     places: Annotated[
-        list[Path], typer.Argument(metavar="RUN|STUDY...", help="Folders of runs and of studies.")
+        list[Path], typer.Argument(metavar="RUN|STUDY", help="Folders of runs and of studies.")
     ],
     out: Annotated[
         Path | None,
         typer.Option(
-            "--out", metavar="DIR", help=f"Where to write.  [default: the folder; of several, {SEVERAL}]"
+            "--out", metavar="DIR", help=f"Where to write: else into the folder; of several, {SEVERAL}."
         ),
     ] = None,
     as_json: JsonFlag = False,

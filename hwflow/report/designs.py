@@ -32,7 +32,7 @@ _COLUMNS = (
     "model.bops", "model.weight_bits", "rtl.multipliers",
 )  # fmt: skip
 #: What runs are set against each other by, in order of preference.
-_QUALITY = ("faces.accuracy", "embedding.cosine_to_float.min", "rtl.fps", "rtl.fps_bound")
+_QUALITY = ("faces.accuracy", "embedding.cosine_to_float.min", "rtl.fps", "cost.{family}.fps")
 _PRICE = ("synth.{family}.lut", "cost.{family}.lut", "rtl.multipliers", "model.bops", "rtl.ii_cycles")
 #: Figures of a study and what a run of the design measures of them.
 _MEASURED = {
@@ -439,16 +439,20 @@ def _axes(studies: Sequence[Study], entries: Sequence[Entry], family: str) -> tu
             axes.append(scatter.axis(name, values, toward))
     if len(axes) < 2:
         return [], 0, 0
-    order = [axis.name for axis in axes]
-    quality = [name for name in wanted if wanted[name] > 0] + [
-        name.format(family=family) for name in _QUALITY
-    ]
-    price = [name for name in wanted if wanted[name] < 0] + [name.format(family=family) for name in _PRICE]
-    y_at = next((order.index(name) for name in quality if name in order), 1)
-    x_at = next(
-        (order.index(name) for name in price if name in order and order.index(name) != y_at), int(y_at == 0)
-    )
-    return axes, x_at, y_at
+    known = {axis.name: sum(axis.name in entry.metrics for entry in rivals) for axis in axes}
+    order = list(known)
+
+    def shown(objectives: Iterable[str], usual: Iterable[str], other: int) -> int:
+        """An objective, else what most of the designs have of the usual figures, else any."""
+        names = [
+            *objectives,
+            *sorted((name.format(family=family) for name in usual), key=lambda name: -known.get(name, 0)),
+        ]
+        found = (order.index(name) for name in names if name in known)
+        return next((at for at in found if at != other), int(other == 0))
+
+    y_at = shown((name for name in wanted if wanted[name] > 0), _QUALITY, -1)
+    return axes, shown((name for name in wanted if wanted[name] < 0), _PRICE, y_at), y_at
 
 
 def _columns(studies: Sequence[Study], entries: Sequence[Entry], family: str) -> list[str]:
