@@ -204,14 +204,20 @@ class Runner:
         return cell
 
     def _key(self, task: _Task) -> str:
-        """What a design's figures depend on."""
+        """What a design's figures depend on; options that it leaves as they are may be added to hwflow."""
         source = self._base_path.parent / task.config.Model.Source
         parts = {
-            "model": task.config.Model.model_dump(mode="json") if task.choices else task.config.Model.Source,
+            "model": task.config.Model.model_dump(mode="json", exclude_defaults=True)
+            if task.choices
+            else task.config.Model.Source,
             "file": hashlib.sha256(source.read_bytes()).hexdigest() if source.is_file() else None,
-            "data": task.config.Data.model_dump(mode="json"),
+            "data": task.config.Data.model_dump(mode="json", exclude_defaults=True),
             "seed": task.config.Seed,
-            "faces": [str(self._faces_path), self._study.Faces.model_dump(mode="json"), self._known],
+            "faces": [
+                str(self._faces_path),
+                self._study.Faces.model_dump(exclude_defaults=True),
+                self._known,
+            ],
             "version": hwflow.__version__,
         }
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
