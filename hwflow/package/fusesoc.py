@@ -57,7 +57,7 @@ def core_source(content: Content, sources: Sequence[str], memories: Sequence[str
         filesets["memories"] = {"files": [here(name, "rtl") for name in memories], "file_type": "mem"}
         design.append("memories")
     targets: dict[str, Any] = {
-        "default": {"filesets": design, "toplevel": top},
+        "default": {"filesets": [*design], "toplevel": top},
         "lint": {
             "description": "Verilator, every warning an error",
             "flow": "lint",
@@ -83,7 +83,7 @@ def core_source(content: Content, sources: Sequence[str], memories: Sequence[str
             "description": "Vivado, out of context; choose the part with --part",
             "flow": "vivado",
             "flow_options": {"part": "xc7z020clg400-1", "synth": "vivado", "pnr": "none"},
-            "filesets": design,
+            "filesets": [*design],
             "toplevel": top,
         },
     }
