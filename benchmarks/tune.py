@@ -26,7 +26,7 @@ FPS = (60, 400, 1000)
 PART = "xczu9eg"
 FRAMES = 2
 #: Parts whose fastest design is looked for: some that cannot hold the network, and some that can.
-PARTS = ("xc7z020", "lfe5u-85", "xczu7ev", "xczu9eg", "xcu250")
+PARTS = ("xc7z020", "lfe5u-85", "xc7z045", "xczu7ev", "xczu9eg", "xcu250")
 
 HEAD = """\
 # Automatic folding

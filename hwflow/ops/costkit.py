@@ -261,12 +261,12 @@ class Structure:
 
     def _rom_luts(self, depth: int) -> float:
         """LUTs of a function of the address, as mapping finds them: not each table of its own is one LUT."""
-        table = 1 << self.fabric.lut_inputs
         if depth <= 2:
             return 0  # an address bit itself
         if self.fabric.lut_inputs > 4:
-            return 1 if depth <= table // 2 else 2 * ceil(depth / table)
-        tables = ceil(depth / table)
+            # Large ones become a tree of multiplexers, of so many words a LUT.
+            return 1 if depth <= 32 else max(2.0, depth / 24)
+        tables = ceil(depth / 16)
         return tables + (tables - 1) // self.fabric.free_mux
 
     def multiply(self, feature: str, a: int, b: int, y: int, *, signed: bool = True, times: int = 1) -> int:
