@@ -367,7 +367,7 @@ class Tuner:
         last = len(self.intervals) - 1
         return bisect_left(range(last), True, key=lambda at: self._solve(self.intervals[at]) is not None)
 
-    def reach(self, interval: int, goal: str) -> Tuned:
+    def reach(self, interval: int, goal: str, *, explain: bool = True) -> Tuned:
         """The design of least cost that takes a frame every ``interval`` cycles or faster.
 
         Parameters
@@ -376,6 +376,8 @@ class Tuner:
             Most cycles a frame.
         goal : str
             What is wanted, in words.
+        explain : bool
+            Whether the error tells what is short and how fast the design can be, which takes some seconds.
 
         Raises
         ------
@@ -385,6 +387,8 @@ class Tuner:
         self._check_bound(interval, goal)
         place = bisect_right(self.intervals, interval) - 1
         tuned = self.at(self.intervals[place])
+        if tuned is None and not explain:
+            raise BudgetError(f"{goal} does not fit {self.budget.title}")
         if tuned is None:
             missing = self.shortfall(self.intervals[place])
             fastest = self.fastest()

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import gc
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from os import getpid
@@ -23,7 +23,7 @@ from hwflow.cost.mcu import estimate as estimate_mcu
 from hwflow.cost.mcu import load_mcu
 from hwflow.cost.parts import Part, find_part, fits, uses
 from hwflow.cost.resources import predict_resources
-from hwflow.cost.tune import Budget, Tuner
+from hwflow.cost.tune import Budget, Tuned, Tuner
 from hwflow.emit.design import Design, build_design
 from hwflow.emit.multipliers import with_multipliers
 from hwflow.errors import BudgetError
@@ -182,20 +182,27 @@ class Bench:
             return build_design(
                 with_multipliers(graph, style or section.MultStyle, section.LutMultiplierBits)
             )
+        tuned = self._tuned(graph, float(point["Fps"]), part, [style] if style else STYLES)
+        factors = {name: option.reuse for name, option in tuned.options.items()}
+        styles = {name: option.style for name, option in tuned.options.items()}
+        data.update(with_folding(data, factors, styles, self._networks.layers))
+        return tuned.design
+
+    def _tuned(self, graph: QuantGraph, fps: float, part: Part | None, styles: Collection[str]) -> Tuned:
+        """The least cost that reaches a speed; within the limits of the part only where it would exceed them."""
         holds = {
             name: getattr(part, name)
             for name in _COUNTED
             if part is not None and getattr(part, name) is not None
         }
-        scale = holds or {"lut": 100, "dsp": 1}
-        budget = Budget(holds, scale, part.part if part else "no part")
-        tuner = Tuner(graph, budget, self._family(part).name, [style] if style else STYLES)
-        interval = int(self._clock * 1e6 / point["Fps"])
-        tuned = tuner.reach(interval, f"{point['Fps']:g} frames a second")
-        factors = {name: option.reuse for name, option in tuned.options.items()}
-        styles = {name: option.style for name, option in tuned.options.items()}
-        data.update(with_folding(data, factors, styles, self._networks.layers))
-        return tuned.design
+        scale, title = holds or {"lut": 100, "dsp": 1}, part.part if part else "no part"
+        interval, goal, family = int(self._clock * 1e6 / fps), f"{fps:g} frames a second", self._family(part)
+        free = Tuner(graph, Budget({}, scale, title), family.name, styles)
+        tuned = free.reach(interval, goal)
+        if part is None or fits(part, tuned.resources) is not False:
+            return tuned
+        limited = Tuner(graph, Budget(holds, scale, title), family.name, styles)
+        return limited.reach(interval, goal, explain=False)
 
     def _cost(self, design: Design, part: Part | None) -> dict[str, float]:
         total = predict_resources(design, self._family(part)).total

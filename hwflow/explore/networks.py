@@ -158,13 +158,13 @@ class Quantizations:
         self._frames = len(inputs)
         self._evaluator = Evaluator(model, calibration, inputs, people, fill=True)
         self._kept: OrderedDict[str, Network] = OrderedDict()
-        net = self._evaluator.net(prepare)
-        self.layers = [node.name for node in net]
-        check_places(study.Space, net)
+        self._net = self._evaluator.net(prepare)
+        self.layers = [node.name for node in self._net]
+        check_places(study.Space, self._net)
 
     def network(self, point: Point) -> Network:
         """The quantization of a point, kept for the next designs that have the same one."""
-        config = prepared(self._prepare, point, self._evaluator.net(self._prepare))
+        config = prepared(self._prepare, point, self._net)
         key = config.model_dump_json()
         found = self._kept.pop(key, None)
         if found is None:
