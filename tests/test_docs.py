@@ -189,7 +189,8 @@ def test_reference_of_keys_is_the_schema() -> None:
     for key in keys():
         assert f"| `{key.path.rpartition('.')[2]}` | " in text
         assert key.description, f"{key.path} has no description"
-    assert "### `Space`" in text  # of studies
+    assert "### `Space`" in text  # of explorations
+    assert "### `Faces`" in text  # of studies
 
 
 def test_explain_says_what_the_manual_says() -> None:

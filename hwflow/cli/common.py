@@ -62,6 +62,7 @@ _REFUSED = {
     errno.EROFS: "write elsewhere (--out; caches: HWFLOW_CACHE, TMPDIR)",
     errno.EACCES: "change its permissions, or write elsewhere (--out; caches: HWFLOW_CACHE, TMPDIR)",
     errno.EPERM: "change its permissions, or write elsewhere (--out; caches: HWFLOW_CACHE, TMPDIR)",
+    errno.ENOTDIR: "name another place (--out; caches: HWFLOW_CACHE, TMPDIR)",
     errno.EMFILE: "raise the limit of open files (ulimit -n)",
     errno.ENOMEM: f"close other programs; {_KEPT}",
 }

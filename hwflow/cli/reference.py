@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 _CONFIGURATION = """\
 # Keys of the YAML files
 
-What `hwflow run` and `hwflow explore` read. Unknown keys, wrong values and keys given twice are errors that say what
-was meant; all that is wrong with a file is told at once. `hwflow explain KEY` shows the same words in a terminal.
+What `hwflow run`, `hwflow explore` and `hwflow study` read. Unknown keys, wrong values and keys given twice are errors
+that say what was meant; all that is wrong with a file is told at once. `hwflow explain KEY` shows the same words of a
+design's keys in a terminal.
 """
 _ABSENT = {"": "must be given", "absent": "–"}
 _TAKES = {int: "N", float: "NUMBER"}
@@ -30,10 +31,17 @@ Exit codes: 0 ok, 1 wrong input, 2 usage, 3 mismatch, 4 a tool failed, 5 over bu
 
 
 def configuration_page() -> str:
-    """All keys of designs and of studies."""
-    from hwflow.explore.schema import StudyConfig
+    """All keys of designs, explorations and studies."""
+    from hwflow.explore import schema as exploration
+    from hwflow.study import schema as study
 
-    return "\n".join([_CONFIGURATION, "## Designs", "", *_tables(), "## Studies", "", *_tables(StudyConfig)])
+    return "\n".join(
+        [
+            *(_CONFIGURATION, "## Designs", "", *_tables()),
+            *("## Explorations", "", *_tables(exploration.StudyConfig)),
+            *("## Studies", "", *_tables(study.StudyConfig)),
+        ]
+    )
 
 
 def _tables(schema: type[BaseModel] | None = None) -> Iterator[str]:

@@ -166,7 +166,9 @@ def _yaml(value: Any) -> str:
         return str(value).lower()
     if isinstance(value, float):
         return f"{value:g}"
-    return "none" if value in ([], {}) else str(value)
+    if isinstance(value, list):
+        return ", ".join(map(_yaml, value)) or "none"
+    return "none" if value == {} else str(value) or "empty"
 
 
 def _description(info: FieldInfo, entries: type[BaseModel] | None) -> str:
