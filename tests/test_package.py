@@ -206,6 +206,9 @@ def test_fusesoc_lints_and_simulates(runs: Callable[[str], Path], tmp_path: Path
     assert "PASSED: pair_axi gives its golden vectors" in text
     assert package(runs("bare"), tmp_path / "bare").memories == {}
     fusesoc(tmp_path / "bare", tmp_path / "work", "lint")
+    assert "PASSED: bare_axi gives its golden vectors" in run_tool(
+        ["make", "verilator"], tmp_path / "bare/tb"
+    )
 
 
 @pytest.mark.sim
