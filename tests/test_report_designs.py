@@ -188,7 +188,7 @@ class TestStudy:
         found = page(folder)
         assert "hwflow explore 'my studies/faces.yaml'" in found.text
         assert "Base: mobilefacenet.yaml, Limits: {cost.lut: {Max: 30000}}, Part: xc7z045" in found.text
-        assert "2, of which 1 were killed" in found.text
+        assert "Sessions2, of them killed: 1" in found.text
         assert "30 min 0 s" in found.text
 
     def test_reports_of_designs_are_linked_where_they_are(self, folder: Path) -> None:
@@ -377,7 +377,7 @@ class TestCommand:
         assert self.run(out).exit_code == 0
         text = Page((out / "report.html").read_text()).text
         assert f"✓ {len(study()['front'])} designs on the front, all proven bit-exact" in text
-        assert "1, of which 1 were killed" in text
+        assert "Sessions1, of them killed: 1" in text
         assert "Space: {WeightBits: [3, 4, 6, 8]}" in text
 
     def test_what_is_no_result(self, tmp_path: Path, folder: Path) -> None:

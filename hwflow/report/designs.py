@@ -61,7 +61,7 @@ class Entry:
         What it is called, and the study it is of.
     state : str
         A key of :data:`STATES`.
-    choices : dict of str to str
+    choices : dict of str to (str or float)
         What was chosen for it.
     metrics : dict of str to float
         Figures.
@@ -76,7 +76,7 @@ class Entry:
     name: str
     group: str
     state: str
-    choices: dict[str, str]
+    choices: dict[str, str | float]
     metrics: dict[str, float]
     proof: tuple[State, str]
     reason: str = ""
@@ -202,7 +202,7 @@ def _study(place: Path, out: Path, *, named: bool) -> Study:
     killed = sum(not session.get("ended") for session in record.sessions)
     seconds = sum(design.seconds for design in record.designs)
     facts = [
-        ("Sessions", f"{len(record.sessions)}, of which {killed} were killed" if record.sessions else ""),
+        ("Sessions", f"{len(record.sessions)}{f', of them killed: {killed}' if killed else ''}"),
         ("Processor time", text.seconds(seconds) if seconds else ""),
         ("Definition", _words(record.definition)),
         ("Study", f"sha256 {provenance['study_sha256']}" if "study_sha256" in provenance else ""),
@@ -254,7 +254,7 @@ def _designed(
         name=str(design.number),
         group=group,
         state=state,
-        choices={name: "none" if value is None else str(value) for name, value in design.point.items()},
+        choices={name: _choice(value) for name, value in design.point.items()},
         metrics=_finite(design.metrics.items()),
         proof=proof,
         reason=design.reason,
@@ -305,17 +305,18 @@ def _choices(entries: Sequence[Entry]) -> Iterator[Choice]:
     """Choices of dimensions that offer more than one."""
     for dimension in dict.fromkeys(name for entry in entries for name in entry.choices):
         made = [(entry.choices[dimension], entry) for entry in entries if dimension in entry.choices]
-        values = sorted({value for value, _ in made}, key=_numbers_first)
+        values = sorted({value for value, _ in made}, key=lambda value: (isinstance(value, str), value))
         for value in values if len(values) > 1 else ():
             of = [entry for chosen, entry in made if chosen == value]
-            yield Choice(dimension, value, len(of), sum(entry.state == "front" for entry in of))
+            front = sum(entry.state == "front" for entry in of)
+            yield Choice(dimension, text.plain(value), len(of), front)
 
 
-def _numbers_first(value: str) -> tuple[bool, float, str]:
-    try:
-        return False, float(value), value
-    except ValueError:
-        return True, 0.0, value
+def _choice(value: Any) -> str | float:
+    """A choice as it is shown and sorted: numbers stay such."""
+    if value is None:
+        return "none"
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
 
 
 def _study_verdict(study: Study) -> Verdict:
@@ -461,7 +462,14 @@ def _columns(studies: Sequence[Study], entries: Sequence[Entry], family: str) ->
     named += sorted({name for study in studies for entry in study.entries for name in entry.metrics})
     if any(not entry.group for entry in entries):
         named += [name.format(family=family) for name in _COLUMNS]
-    return [name for name in dict.fromkeys(named) if any(name in entry.metrics for entry in entries)]
+    wanted = {
+        name for study in studies for name in (*study.record.objectives, *(x.name for x in study.limits))
+    }
+    known = {name: [entry.metrics[name] for entry in entries if name in entry.metrics] for name in named}
+    if len(entries) == 1:
+        return [name for name, values in known.items() if values]
+    # what is the same for all says nothing; the CSV holds it
+    return [name for name, values in known.items() if len(set(values)) > 1 or (values and name in wanted)]
 
 
 def _mark(number: int, entry: Entry, axes: Sequence[Axis]) -> Mark:
@@ -469,7 +477,7 @@ def _mark(number: int, entry: Entry, axes: Sequence[Axis]) -> Mark:
     proven = ["exact"] if entry.proof[0] == "good" else []
     said = [STATES[entry.state], *([entry.proof[1]] if entry.proof[1] else [])]
     title = f"Design {entry.name}" if entry.group else entry.name
-    choices = ", ".join(f"{name} {value}" for name, value in entry.choices.items())
+    choices = ", ".join(f"{name} {text.plain(value)}" for name, value in entry.choices.items())
     shown = [axis.name for axis in axes][:12]
     lines = [
         f"{title}: {', '.join(said)}",

@@ -297,7 +297,10 @@ def _designs_lines(content: Mapping[str, Any]) -> Iterable[str]:
                 f"{entry.group} {entry.name}".strip() if content["groups"] else entry.name,
                 STATES[entry.state],
                 entry.proof[1],
-                *(entry.choices.get(name, "") for name in content["choices"]),
+                *(
+                    text.plain(entry.choices[name]) if name in entry.choices else ""
+                    for name in content["choices"]
+                ),
                 *(text.plain(entry.metrics.get(name)) for name in content["columns"]),
             )
             for entry in shown
