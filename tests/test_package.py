@@ -569,7 +569,7 @@ def test_twice_gives_equal_bytes(runs: Callable[[str], Path], tmp_path: Path) ->
     assert not [name for name, data in files[0].items() if machine in data]
 
 
-def test_page_says_what_the_run_says(runs: Callable[[str], Path]) -> None:
+def test_page_says_what_the_run_says(runs: Callable[[str], Path], tmp_path: Path) -> None:
     content = read_run(runs("face"), Options())
     page = package_files(content)["INTERFACE.md"]
     assert f"| {content.latency:,} |" in page and f"| {content.interval:,} |" in page
@@ -578,6 +578,10 @@ def test_page_says_what_the_run_says(runs: Callable[[str], Path]) -> None:
     assert "## Registers" not in page
     for line in page.splitlines():
         assert "{" not in line and "None" not in line
+    assert "p - 128" not in page and not re.search(r"[^\n]\n## ", page) and "\n\n\n" not in page
+    run = shutil.copytree(runs("face"), tmp_path / "run")
+    (run / "golden/people.json").write_text("[0, 0, 1]")
+    assert "its code is `p - 128`" in package_files(read_run(run, Options()))["INTERFACE.md"]
 
 
 def test_a_run_that_is_not_ready(tmp_path: Path, runs: Callable[[str], Path]) -> None:
