@@ -374,7 +374,10 @@ class TestCommand:
         words = ["explore", str(tmp_path / "faces.yaml"), "--out", str(out), "--verify", "front"]
         result = CliRunner().invoke(app, words)
         assert result.exit_code == 0, result.output
+        assert f"report: {out / 'report.html'}" in result.stdout
+        written = (out / "report.html").read_bytes()
         assert self.run(out).exit_code == 0
+        assert (out / "report.html").read_bytes() == written
         text = Page((out / "report.html").read_text()).text
         assert f"✓ {len(study()['front'])} designs on the front, all proven bit-exact" in text
         assert "Sessions1, of them killed: 1" in text

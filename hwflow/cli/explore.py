@@ -84,6 +84,7 @@ def explore(
     from hwflow.explore.schema import load_study
     from hwflow.explore.study import explore as weigh
     from hwflow.explore.study import front
+    from hwflow.report.render import render_designs
 
     wanted = _wanted(verify)
     place = Place(workers or len(os.sched_getaffinity(0)), scheduler, cluster, read_options(cluster_config))
@@ -125,8 +126,9 @@ def explore(
             verified[number], result["proofs"][number] = _proven(paths[trial.number], trust=trust)
         write_text(folder / RESULT, json.dumps(result, indent=1) + "\n")
         write_text(folder / TEXT, _markdown(study.stem, config, found, best, verified))
+    report = render_designs([folder], folder)
     if as_json:
-        emit_json(result | {"folder": str(folder)})
+        emit_json(result | {"folder": str(folder), "report": str(report)})
         return
     table(
         ("design", *(f">{name}" for name in _columns(config)), "choices", "RTL"),
@@ -142,6 +144,7 @@ def explore(
         f"{len(found)} designs: {counts['complete']} weighed, {counts['refused']} outside the limits, "
         f"{counts['failed']} failed; {len(best)} on the front, in {folder / FRONT}"
     )
+    echo(f"report: {report}")
 
 
 def _provenance(study: Path, base: Path) -> dict[str, Any]:
