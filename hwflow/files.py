@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,9 +15,22 @@ from hwflow.errors import ConfigError
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file; a reader sees the old one or the new one, never a part, also where the disk is full."""
-    partial = path.with_name(f".{path.name}.partial")
-    try:
+    with _beside(path) as partial:
         partial.write_text(text, encoding="utf-8")
+
+
+def copy_file(source: Path, target: Path) -> None:
+    """Copy a file in the same way."""
+    with _beside(target) as partial:
+        shutil.copyfile(source, partial)
+
+
+@contextmanager
+def _beside(path: Path) -> Iterator[Path]:
+    """A place to write to, which becomes the file when all went well; each process has its own."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        yield partial
         partial.replace(path)
     except BaseException:
         partial.unlink(missing_ok=True)

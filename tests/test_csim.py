@@ -172,10 +172,21 @@ def test_output_equals_qkeras_and_keeps_the_batch_axis(built: Built) -> None:
     assert built.csim.seconds_per_frame is not None and built.csim.seconds_per_frame > 0
 
 
-def test_library_is_compiled_again_only_when_a_source_changed(built: Built) -> None:
-    project = built.csim.project
-    assert built.csim.build_seconds > 0
-    assert Csim(project).build_seconds == 0
+def test_library_is_compiled_again_only_when_a_source_changed(
+    built: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = tmp_path / "hls"
+    shutil.copytree(built.csim.project, project, ignore=shutil.ignore_patterns("csim.*"))
+    expected = built.csim.run(built.frames[:2])
+    monkeypatch.setattr(Csim, "_compile", None)  # would be called
+    assert Csim(built.csim.project).build_seconds == 0
+    elsewhere = Csim(project)  # the same sources in another folder
+    assert elsewhere.build_seconds == 0
+    assert np.array_equal(elsewhere.run(built.frames[:2]), expected)
+    source = project / "firmware" / "net.cpp"
+    source.write_text(f"{source.read_text()}// changed\n")
+    with pytest.raises(TypeError, match="not callable"):
+        Csim(project)
 
 
 @pytest.mark.parametrize(
