@@ -141,7 +141,7 @@ def _run(path: Path, folder: Path, *, trust: bool) -> HwflowRun:
     from hwflow.cli.batch import outcome
     from hwflow.cli.run import execute
 
-    with _locked(folder.with_name(f"{folder.name}.lock")):
+    with _locked(folder.with_name(f".{folder.name}.lock")):
         done = outcome(path, folder, partial(execute, path, folder, trust=trust), trust=trust, changed=False)
     if done.suite.error is not None:
         pytest.fail(f"hwflow: {done.suite.error}", pytrace=False)

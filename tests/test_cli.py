@@ -4,7 +4,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -59,13 +58,10 @@ def one_step(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException | None]
 
 
 def test_version_and_help_of_the_installed_program() -> None:
-    start = time.monotonic()
     done = hwflow_command("--help")
-    seconds = time.monotonic() - start
     assert done.returncode == 0
     for command in ("run", "check", "verify", "report", "models", "doctor"):
         assert command in done.stdout
-    assert seconds < 5  # about 0.2 s on an idle machine
     assert hwflow_command("--version").stdout == f"hwflow {hwflow.__version__}\n"
 
 
