@@ -18,6 +18,7 @@ import pytest
 
 from hwflow.errors import ConfigError, FetchError, ToolNotFoundError, UserError
 from hwflow.models import registry
+from hwflow.models.building import without_autograph
 from hwflow.models.source import is_quantized, load_source
 
 PYTHON = sys.executable  # tests replace it
@@ -375,3 +376,25 @@ def test_a_factory_needs_trust_and_gets_the_seed(tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match=message):
             source(text, tmp_path, trust=True)
     assert str(tmp_path) not in sys.path
+
+
+@pytest.mark.tf
+def test_a_layer_that_branches_on_a_tensor_is_built_the_slow_way() -> None:
+    import tensorflow as tf
+
+    class Mirror(tf.keras.layers.Layer):  # type: ignore[misc]
+        def call(self, x: tf.Tensor) -> tf.Tensor:
+            if tf.reduce_sum(x) < 0:
+                x = -x
+            return x
+
+    tries = []
+
+    def build() -> tf.keras.Model:
+        tries.append(1)
+        inputs = tf.keras.Input((2,))
+        return tf.keras.Model(inputs, Mirror()(inputs))
+
+    model = without_autograph(build)
+    assert len(tries) == 2
+    assert model(tf.constant([[-3.0, 1.0]])).numpy().tolist() == [[3.0, -1.0]]
