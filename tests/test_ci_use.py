@@ -289,9 +289,10 @@ def test_a_failure_is_told_beside_the_others(toy: Toy) -> None:
         (["a.yaml", "b.yaml", "--out", "x"], "several designs"),
         (["a.yaml", "--changed", "--fresh"], "leave out --from, --until and --fresh"),
         (["a.yaml", "sub/a.yaml"], "would both be run in runs/a"),
+        (["a.yaml", "--junit", "no/all.xml"], "there is no folder no for no/all.xml"),
     ],
 )
-def test_options_that_exclude_each_other(toy: Toy, words: list[str], message: str) -> None:
+def test_options_that_cannot_be_right(toy: Toy, words: list[str], message: str) -> None:
     result = hwflow("run", *words)
     assert result.exit_code == 1
     assert message in result.stderr

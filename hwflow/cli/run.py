@@ -76,6 +76,8 @@ def run(
 
     if changed and (first or last or fresh):
         raise UserError("--changed says by itself what runs", "leave out --from, --until and --fresh")
+    if junit is not None and not junit.parent.is_dir():
+        raise UserError(f"there is no folder {junit.parent} for {junit}", "make it, or name another file")
     several, done = len(configs) > 1 or changed, list[Outcome]()
     try:
         for config, folder in run_folders(configs, out).items():
