@@ -66,7 +66,7 @@ def package(
 
     RTL with AXI-Stream ports and a file list, a self-checking test bench with golden vectors that needs no Python, a
     FuseSoC core file, IP-XACT, a packaging script for Vivado, a LiteX module, drivers in Python (PYNQ) and C, and the
-    interface in words. The SystemVerilog is for Verilator and synthesis tools; --verilog adds what Icarus takes.
+    interface in words. The SystemVerilog is for Verilator and synthesis tools; --verilog adds what Icarus 11 takes.
     """
     from hwflow.package.content import STEP, Options, check_options, read_run
     from hwflow.package.write import check_place, write_package
