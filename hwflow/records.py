@@ -440,9 +440,13 @@ class DesignRecord(_Record):
     reason : str
         Why it was refused, or the error.
     design : dict
-        Keys and values of its YAML.
+        Keys and values of its YAML; empty where it failed.
     seconds : float
         Processor time it took.
+    worker : str
+        Host and process that computed it.
+    finished : str
+        When, UTC.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -454,6 +458,8 @@ class DesignRecord(_Record):
     reason: str = ""
     design: dict[str, Any] = {}
     seconds: float = 0.0
+    worker: str = ""
+    finished: str = ""
 
 
 class ProofRecord(_Record):

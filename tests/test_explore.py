@@ -27,8 +27,9 @@ from hwflow.explore.clusters import Place, client, jobs
 from hwflow.explore.networks import Quantizations, _untraced
 from hwflow.explore.schema import StudyConfig, load_study
 from hwflow.explore.space import dimensions, prepared
-from hwflow.explore.study import Trial, explore, front
+from hwflow.explore.study import explore, front
 from hwflow.files import locked
+from hwflow.records import DesignRecord
 
 ROOT = Path(__file__).resolve().parent.parent
 STUDY: dict[str, Any] = {
@@ -205,21 +206,22 @@ def test_of_a_quantized_model_the_hardware_is_varied() -> None:
             Bench(wrong, base)
 
 
-def trial(number: int, cosine: float, luts: float, state: str = "complete") -> Trial:
-    return Trial(number, state, {}, {"quality.cosine": cosine, "cost.lut": luts}, "", {})
+def design(number: int, cosine: float, luts: float, state: Any = "complete") -> DesignRecord:
+    metrics = {"quality.cosine": cosine, "cost.lut": luts}
+    return DesignRecord(number=number, state=state, point={}, metrics=metrics)
 
 
 def test_the_front_holds_what_nothing_beats() -> None:
     found = [
-        trial(0, 0.9, 50), trial(1, 0.8, 50), trial(2, 0.99, 90), trial(3, 0.9, 60), trial(4, 0.5, 10),
-        trial(5, 0.99, 90), trial(6, 1.0, 1, "refused"),
+        design(0, 0.9, 50), design(1, 0.8, 50), design(2, 0.99, 90), design(3, 0.9, 60), design(4, 0.5, 10),
+        design(5, 0.99, 90), design(6, 1.0, 1, "refused"),
     ]  # fmt: skip
     assert [one.number for one in front(changed(), found)] == [2, 0, 4]
 
 
 def test_objectives_count_in_steps_of_their_tolerance() -> None:
     found = [
-        trial(0, 0.9904, 60), trial(1, 0.9896, 50), trial(2, 0.9904, 50), trial(3, 0.985, 40), trial(4, 0.986, 90),
+        design(0, 0.9904, 60), design(1, 0.9896, 50), design(2, 0.9904, 50), design(3, 0.985, 40), design(4, 0.986, 90),
     ]  # fmt: skip
     assert [one.number for one in front(changed(), found)] == [2, 3]
     coarse = changed(Tolerances={"quality.cosine": 0.01, "cost.lut": 20})
@@ -230,7 +232,7 @@ def test_objectives_count_in_steps_of_their_tolerance() -> None:
 
 
 def test_verified_designs_are_spread_over_the_front() -> None:
-    best = [trial(number, 0.5, number) for number in range(7)]
+    best = [design(number, 0.5, number) for number in range(7)]
     assert [one.number for one in _spread(best, 3)] == [0, 3, 6]
     assert [one.number for one in _spread(best, 1)] == [0]
     assert _spread(best, 0) == []
@@ -290,7 +292,7 @@ def near() -> Iterator[Place]:
 def test_a_study_weighs_refuses_fails_and_goes_on(tmp_path: Path, near: Place) -> None:
     base = tmp_path / "base.yaml"
     base.write_text("Backend: Hwflow\n")
-    first = explore(changed(Trials=4), base, tmp_path, place=near, weigh=quick).trials
+    first = explore(changed(Trials=4), base, tmp_path, place=near, weigh=quick).designs
     assert len(first) == 4
     for one in first:
         bits = one.point["WeightBits/pointwise"]
@@ -298,8 +300,8 @@ def test_a_study_weighs_refuses_fails_and_goes_on(tmp_path: Path, near: Place) -
         assert one.state == ("failed" if bits == 4 else "refused" if refused else "complete")
         assert ("four bits fail" in one.reason) == (bits == 4)
     more = explore(changed(Trials=9), base, tmp_path, place=near, weigh=quick)
-    assert more.trials[:4] == first
-    points = [tuple(one.point.values()) for one in more.trials]
+    assert more.designs[:4] == first
+    points = [tuple(one.point.values()) for one in more.designs]
     assert len(points) == len(set(points)) == 6  # as many as the space holds
     assert [one["known"] for one in more.sessions] == [0, 4]
     assert all(one["ended"] for one in more.sessions)
@@ -353,7 +355,7 @@ def test_a_storage_that_takes_no_more_is_told(
         explore(changed(Trials=6), base, tmp_path, place=near, weigh=quick)
     monkeypatch.undo()
     found = explore(changed(Trials=6), base, tmp_path, place=near, weigh=quick)
-    assert len(found.trials) == 6
+    assert len(found.designs) == 6
     assert [one["known"] for one in found.sessions] == [0, 2]
 
 
@@ -394,9 +396,9 @@ def test_a_scheduler_that_is_killed_loses_nothing(tmp_path: Path, near: Place) -
         worker.wait()
         scheduler.wait()
     whole = explore(study, base, out, place=near, weigh=slow)
-    assert len(whole.trials) == 8
-    assert set(numbers) <= {one.number for one in whole.trials}
-    assert {one.state for one in whole.trials} == {"complete"}
+    assert len(whole.designs) == 8
+    assert set(numbers) <= {one.number for one in whole.designs}
+    assert {one.state for one in whole.designs} == {"complete"}
 
 
 DRIVER = """
@@ -408,7 +410,7 @@ from tests.test_explore import STUDY, slow
 if __name__ == "__main__":
     study = StudyConfig.model_validate({{**STUDY, "Trials": 12, "Space": {{"WeightBits": list(range(1, 17))}}}})
     found = explore(study, Path({base!r}), Path({out!r}), weigh=slow)
-    print("finished", len(found.trials), [one["ended"] is not None for one in found.sessions])
+    print("finished", len(found.designs), [one["ended"] is not None for one in found.sessions])
 """
 
 

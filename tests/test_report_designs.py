@@ -17,8 +17,8 @@ from typer.testing import CliRunner
 
 from hwflow.cli.app import app
 from hwflow.errors import UserError
-from hwflow.explore.study import Explored, Trial
-from hwflow.records import Metric, write_metrics
+from hwflow.explore.study import Explored
+from hwflow.records import DesignRecord, Metric, ProofRecord, write_metrics
 from hwflow.report import scatter
 from hwflow.report.render import render_designs
 from tests.test_report import SVG, Page, make_run, metrics
@@ -363,12 +363,13 @@ class TestCommand:
         (tmp_path / "faces.yaml").write_text(yaml.safe_dump(keys))
         (tmp_path / "base.yaml").write_text("Backend: Hwflow\n")
         model = {"Hwflow": {"Model": {"Source": "mobilefacenet"}}}
-        found = [Trial(**(one | {"design": model})) for one in study()["designs"]]
+        found = [DesignRecord(**(one | {"design": model})) for one in study()["designs"]]
         monkeypatch.setattr(
             "hwflow.explore.study.explore", lambda *_, **__: Explored(found, [{"ended": None}])
         )
-        figures = {"run": "front/design1", "metrics": {"rtl.ii_cycles": 400_000, "verify.rtl.mismatches": 0}}
-        monkeypatch.setattr("hwflow.cli.explore._proven", lambda *_, **__: ("exact", figures))
+        measured: dict[str, Any] = {"rtl.ii_cycles": 400_000, "verify.rtl.mismatches": 0}
+        proof = ProofRecord(run="front/design1", metrics=measured)
+        monkeypatch.setattr("hwflow.cli.explore._proven", lambda *_, **__: ("exact", proof))
         out = tmp_path / "out"
         out.mkdir()
         words = ["explore", str(tmp_path / "faces.yaml"), "--out", str(out), "--verify", "front"]

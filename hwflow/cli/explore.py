@@ -9,7 +9,6 @@ import sys
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import ExitStack
-from dataclasses import asdict
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,10 +19,10 @@ from hwflow.cli.common import JsonFlag, echo, emit_json, guarded, table
 from hwflow.cli.run import TrustFlag, execute, show_progress
 from hwflow.errors import ConfigError, HwflowError
 from hwflow.files import write_text
+from hwflow.records import DesignRecord, ProofRecord, StudyRecord, read_metrics
 
 if TYPE_CHECKING:
     from hwflow.explore.schema import StudyConfig
-    from hwflow.explore.study import Trial
 
 #: Kinds of failures that are told.
 _REASONS = 3
@@ -104,41 +103,38 @@ def explore(
             return progress.track(numbers, count, "designs")
 
         explored = weigh(config, base, folder, place=place, storage=storage, trust=trust, track=track)
-    found = explored.trials
+    found = explored.designs
     best = front(config, found)
-    result: dict[str, Any] = {
-        "name": study.stem,
-        "objectives": dict(config.Objectives),
-        "designs": [asdict(trial) for trial in found],
-        "front": [trial.number for trial in best],
-        "verified": {},
-        "proofs": {},
-        "definition": config.model_dump(mode="json"),
-        "sessions": explored.sessions,
-        "provenance": _provenance(study, base),
-    }
+    record = StudyRecord(
+        name=study.stem,
+        objectives=config.Objectives,
+        designs=found,
+        front=[design.number for design in best],
+        definition=config.model_dump(mode="json"),
+        sessions=explored.sessions,
+        provenance=_provenance(study, base),
+    )
     paths = _written(best, base, folder)
     chosen = _spread(best, wanted)
-    verified: dict[str, str] = result["verified"]
-    for trial in [None, *chosen]:  # what is known is on disk before and after each run
-        if trial is not None:
-            number = str(trial.number)
-            verified[number], result["proofs"][number] = _proven(paths[trial.number], trust=trust)
-        write_text(folder / RESULT, json.dumps(result, indent=1) + "\n")
-        write_text(folder / TEXT, _markdown(study.stem, config, found, best, verified))
+    for design in [None, *chosen]:  # what is known is on disk before and after each run
+        if design is not None:
+            number = str(design.number)
+            record.verified[number], record.proofs[number] = _proven(paths[design.number], trust=trust)
+        write_text(folder / RESULT, json.dumps(record.model_dump(), indent=1) + "\n")
+        write_text(folder / TEXT, _markdown(study.stem, config, found, best, record.verified))
     report = render_designs([folder], folder)
     if as_json:
-        emit_json(result | {"folder": str(folder), "report": str(report)})
+        emit_json(record.model_dump() | {"folder": str(folder), "report": str(report)})
         return
     table(
         ("design", *(f">{name}" for name in _columns(config)), "choices", "RTL"),
-        _rows(config, best, verified),
+        _rows(config, best, record.verified),
     )
-    failures = Counter(trial.reason for trial in found if trial.state == "failed")
+    failures = Counter(design.reason for design in found if design.state == "failed")
     for reason, count in failures.most_common(_REASONS):
         echo(f"{count} failed: {reason}")
     counts = {
-        state: sum(trial.state == state for trial in found) for state in ("complete", "refused", "failed")
+        state: sum(design.state == state for design in found) for state in ("complete", "refused", "failed")
     }
     echo(
         f"{len(found)} designs: {counts['complete']} weighed, {counts['refused']} outside the limits, "
@@ -172,7 +168,7 @@ def _wanted(verify: str) -> int | None:
     return int(verify)
 
 
-def _spread(best: list[Trial], count: int | None) -> list[Trial]:
+def _spread(best: list[DesignRecord], count: int | None) -> list[DesignRecord]:
     """So many designs of the front, from one end to the other."""
     if count is None or count >= len(best):
         return best
@@ -180,7 +176,7 @@ def _spread(best: list[Trial], count: int | None) -> list[Trial]:
     return [best[round(at * last / max(1, count - 1))] for at in range(count)]
 
 
-def _written(best: list[Trial], base: Path, folder: Path) -> dict[int, Path]:
+def _written(best: list[DesignRecord], base: Path, folder: Path) -> dict[int, Path]:
     """Write the designs of the front; paths by number."""
     from hwflow.config.folding import to_yaml
 
@@ -188,17 +184,15 @@ def _written(best: list[Trial], base: Path, folder: Path) -> dict[int, Path]:
     place.mkdir(exist_ok=True)
     for old in place.glob("design*.yaml"):
         old.unlink()
-    paths = {trial.number: place / f"design{trial.number}.yaml" for trial in best}
-    for trial in best:
-        text = to_yaml(_anchored(trial.design, base), base.read_text(), f"Design {trial.number} of a study.")
-        write_text(paths[trial.number], text)
+    paths = {design.number: place / f"design{design.number}.yaml" for design in best}
+    for one in best:
+        text = to_yaml(_anchored(one.design, base), base.read_text(), f"Design {one.number} of a study.")
+        write_text(paths[one.number], text)
     return paths
 
 
-def _proven(design: Path, *, trust: bool) -> tuple[str, dict[str, Any]]:
+def _proven(design: Path, *, trust: bool) -> tuple[str, ProofRecord]:
     """Run a design: ``exact``, or what is wrong; and what was measured."""
-    from hwflow.records import read_metrics
-
     folder, verdict = design.with_suffix(""), "exact"
     try:
         execute(design, folder, trust=trust)
@@ -211,7 +205,7 @@ def _proven(design: Path, *, trust: bool) -> tuple[str, dict[str, Any]]:
         for metric in metrics
         if metric.value is not None and any(fnmatchcase(metric.name, wanted) for wanted in _PROVEN)
     }
-    return verdict, {"run": f"{FRONT}/{folder.name}", "metrics": figures}
+    return verdict, ProofRecord(run=f"{FRONT}/{folder.name}", metrics=figures)
 
 
 def _anchored(design: dict[str, Any], base: Path) -> dict[str, Any]:
@@ -229,20 +223,24 @@ def _columns(config: StudyConfig) -> list[str]:
     return list(dict.fromkeys([*config.Objectives, *config.Limits, *usual]))
 
 
-def _rows(config: StudyConfig, best: list[Trial], verified: dict[str, str]) -> list[tuple[str, ...]]:
+def _rows(config: StudyConfig, best: list[DesignRecord], verified: dict[str, str]) -> list[tuple[str, ...]]:
     return [
         (
-            str(trial.number),
-            *(f"{trial.metrics[name]:,.6g}" if name in trial.metrics else "" for name in _columns(config)),
-            ", ".join(f"{name} {value}" for name, value in trial.point.items()),
-            verified.get(str(trial.number), ""),
+            str(design.number),
+            *(f"{design.metrics[name]:,.6g}" if name in design.metrics else "" for name in _columns(config)),
+            ", ".join(f"{name} {value}" for name, value in design.point.items()),
+            verified.get(str(design.number), ""),
         )
-        for trial in best
+        for design in best
     ]
 
 
 def _markdown(
-    title: str, config: StudyConfig, found: list[Trial], best: list[Trial], verified: dict[str, str]
+    title: str,
+    config: StudyConfig,
+    found: list[DesignRecord],
+    best: list[DesignRecord],
+    verified: dict[str, str],
 ) -> str:
     """The front as a page."""
     columns = ("design", *_columns(config), "choices", "RTL")

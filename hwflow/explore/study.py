@@ -18,7 +18,7 @@ from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from hwflow.errors import ConfigError, HwflowError, UserError
 from hwflow.explore.bench import Outcome, bench
@@ -26,6 +26,7 @@ from hwflow.explore.clusters import Place, client
 from hwflow.explore.schema import StudyConfig
 from hwflow.explore.space import dimensions, size, suggest
 from hwflow.files import locked
+from hwflow.records import DesignRecord
 
 if TYPE_CHECKING:
     import distributed
@@ -49,55 +50,18 @@ Weigh = Callable[[str, str, bool, dict[str, Any]], Outcome | str]
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
-    """A design of a study.
-
-    Parameters
-    ----------
-    number : int
-        Its number.
-    state : str
-        ``complete``, ``refused`` (outside the limits) or ``failed``.
-    point : dict
-        Choice of every dimension.
-    metrics : dict
-        What is known of it.
-    reason : str
-        Why it was refused, or the error.
-    design : dict
-        Keys and values of its YAML; empty where it failed.
-    seconds : float
-        Processor time.
-    worker : str
-        Host and process that computed it.
-    finished : str
-        When, UTC.
-    """
-
-    number: int
-    state: str
-    point: dict[str, Any]
-    metrics: dict[str, float]
-    reason: str
-    design: dict[str, Any]
-    seconds: float = 0.0
-    worker: str = ""
-    finished: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Explored:
     """What a study knows.
 
     Parameters
     ----------
-    trials : list of Trial
-        All finished designs, by number; no two are alike.
+    designs : list of DesignRecord
+        All finished ones, by number; no two are alike.
     sessions : list of dict
         When it ran: ``begun``, designs ``known`` by then, ``ended``; the last is None of one that was killed.
     """
 
-    trials: list[Trial]
+    designs: list[DesignRecord]
     sessions: list[dict[str, Any]]
 
 
@@ -169,7 +133,8 @@ def explore(
             with _session(remembered), client(place) as dask, _stored(folder):
                 for _ in track(_work(remembered, study, worker, dask, place, missing), missing):
                     pass
-        return Explored(trials(remembered), list(remembered.user_attrs.get(_SESSIONS, [])))
+        designs = [_design(trial) for trial in _finished(remembered)]
+        return Explored(designs, list(remembered.user_attrs.get(_SESSIONS, [])))
 
 
 @contextlib.contextmanager
@@ -201,7 +166,7 @@ def _now() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="seconds")
 
 
-def front(study: StudyConfig, found: Iterable[Trial]) -> list[Trial]:
+def front(study: StudyConfig, found: Iterable[DesignRecord]) -> list[DesignRecord]:
     """Designs that no other one is better than in one objective and no worse in all.
 
     An objective with a tolerance counts in steps of that; of the designs on the same steps the best by all of them
@@ -209,51 +174,54 @@ def front(study: StudyConfig, found: Iterable[Trial]) -> list[Trial]:
     """
     signs = {name: 1 if direction == "minimize" else -1 for name, direction in study.Objectives.items()}
 
-    def exact(trial: Trial) -> list[float]:
-        return [sign * trial.metrics[name] for name, sign in signs.items()]
+    def exact(design: DesignRecord) -> list[float]:
+        return [sign * design.metrics[name] for name, sign in signs.items()]
 
-    def steps(trial: Trial) -> list[float]:
+    def steps(design: DesignRecord) -> list[float]:
         units = [study.Tolerances.get(name) for name in signs]
         return [
             value if unit is None else round(value / unit)
-            for value, unit in zip(exact(trial), units, strict=True)
+            for value, unit in zip(exact(design), units, strict=True)
         ]
 
-    def within(trial: Trial) -> float:
+    def within(design: DesignRecord) -> float:
         """How far inside its steps a design is, to choose among those on the same."""
         return sum(
-            value / study.Tolerances.get(name, 1.0) for name, value in zip(signs, exact(trial), strict=True)
+            value / study.Tolerances.get(name, 1.0) for name, value in zip(signs, exact(design), strict=True)
         )
 
-    complete = sorted((trial for trial in found if trial.state == "complete"), key=within)
-    places = {trial.number: steps(trial) for trial in complete}
-    kept: list[Trial] = []
-    for trial in complete:
-        own = places[trial.number]
+    complete = sorted((design for design in found if design.state == "complete"), key=within)
+    places = {design.number: steps(design) for design in complete}
+    kept: list[DesignRecord] = []
+    for design in complete:
+        own = places[design.number]
         beaten = any(
             all(a <= b for a, b in zip(other, own, strict=True)) and other != own for other in places.values()
         )
         if not beaten and all(own != places[other.number] for other in kept):
-            kept.append(trial)
+            kept.append(design)
     return sorted(kept, key=exact)
 
 
-def trials(remembered: optuna.Study) -> list[Trial]:
-    """Finished designs of a study, by number."""
-    return [_trial(trial) for trial in _finished(remembered)]
-
-
-def _trial(trial: optuna.trial.FrozenTrial) -> Trial:
+def _design(trial: optuna.trial.FrozenTrial) -> DesignRecord:
     from optuna.trial import TrialState
 
-    state = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "refused"}.get(trial.state, "failed")
-    outcome, error = trial.user_attrs.get(_OUTCOME, {}), trial.user_attrs.get(_ERROR, "")
-    end = trial.datetime_complete
-    return Trial(
-        trial.number, state, dict(trial.params), dict(outcome.get("metrics", {})),
-        str(outcome.get("refused") or error), dict(outcome.get("design", {})), outcome.get("seconds", 0.0),
-        outcome.get("worker", ""), end.astimezone(timezone.utc).isoformat(timespec="seconds") if end else "",
-    )  # fmt: skip
+    states: Mapping[Any, Literal["complete", "refused"]] = {
+        TrialState.COMPLETE: "complete",
+        TrialState.PRUNED: "refused",
+    }
+    outcome, end = trial.user_attrs.get(_OUTCOME, {}), trial.datetime_complete
+    return DesignRecord(
+        number=trial.number,
+        state=states.get(trial.state, "failed"),
+        point=trial.params,
+        metrics=outcome.get("metrics", {}),
+        reason=outcome.get("refused") or trial.user_attrs.get(_ERROR, ""),
+        design=outcome.get("design", {}),
+        seconds=outcome.get("seconds", 0.0),
+        worker=outcome.get("worker", ""),
+        finished=end.astimezone(timezone.utc).isoformat(timespec="seconds") if end else "",
+    )
 
 
 def _finished(remembered: optuna.Study) -> list[optuna.trial.FrozenTrial]:
