@@ -61,3 +61,15 @@ def test_a_reuse_factor_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="ReuseFactor 2 with Strategy distributed_arithmetic") as error:
         _convert("Hwflow", tmp_path, ReuseFactor=2)
     assert "pointwise" in str(error.value)
+
+
+def test_other_strategies_reach_the_hardware_as_they_were_asked_for(tmp_path: Path) -> None:
+    """In ``io_parallel``, too, where hls4ml's C++ of some layers must take another one."""
+    from hwflow.frontends.lower import lower
+
+    for strategy, expected in (("Latency", {"latency"}), ("Resource", {None})):
+        for io_type in ("io_stream", "io_parallel"):
+            graph = lower(
+                _convert("Hwflow", tmp_path / strategy / io_type, io_type, Strategy=strategy), "net"
+            )
+            assert {node.attrs.get("strategy") for node in graph if "weight" in node.params} == expected

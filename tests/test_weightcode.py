@@ -84,6 +84,14 @@ def _factor(code: int, plan: Multiplication) -> tuple[int, int]:
     return total, over
 
 
+def test_sums_along_blocks_take_longer_than_in_a_tree() -> None:
+    chained, tree = (
+        choose(weights(7, (64, 4)), 4, 16, grid(8), chained=chained) for chained in (True, False)
+    )
+    assert (chained.chain, tree.chain) == (16, 1)
+    assert chained.latency(16) - tree.latency(16) == 16 - 4
+
+
 @pytest.mark.parametrize(("bits", "x_bits"), [(4, 4), (5, 5), (8, 8), (3, 8)])
 def test_packed_codes_are_the_weights(bits: int, x_bits: int) -> None:
     matrix = weights(bits, (16, 16))

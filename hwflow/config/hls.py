@@ -65,7 +65,7 @@ class HlsLayer(_Section):
     Precision: PrecisionValue = Field(None, description="a precision, or precisions by variable name")
     ReuseFactor: int | None = Field(None, ge=1, description="times each multiplier is used an output pixel")
     Strategy: StrategyValue = Field(
-        None, description="how products are made: by multipliers, or by additions"
+        None, description="multipliers that add along chains, adder trees behind them, or additions only"
     )
     ConvImplementation: Literal["LineBuffer", "Encoded"] | None = Field(
         None, description="C++ of convolutions"

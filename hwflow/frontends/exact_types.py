@@ -44,6 +44,7 @@ from hwflow.numerics.fixed import Cast, FixedType, WidthError
 from hwflow.numerics.quantizers import MAX_WEIGHT_BITS, constant_type, holds
 from hwflow.ops.base import OpSpec
 from hwflow.ops.distributed import STRATEGY
+from hwflow.ops.matvec import LATENCY
 from hwflow.ops.registry import op_for_hls4ml
 from hwflow.ops.reuse import PARALLEL, divisors, show_legal
 
@@ -397,19 +398,20 @@ class _LayerTypes:
         """
         node = self.node
         asked = str(setting(self.config, self.info, "Strategy") or "Resource").lower()
+        ours = node.model.config.get_config_value("Backend").lower() == "hwflow"
         if asked == STRATEGY:
             if factor != 1:
                 raise UserError(
                     f"ReuseFactor {factor} with Strategy {asked}: an adder graph works on a whole vector a cycle; "
                     "set ReuseFactor 1, or Strategy Resource"
                 )
-            if node.model.config.get_config_value("Backend").lower() == "hwflow":
+            if ours:
                 return asked
             logger.info(
                 "%s: hls4ml's C++ computes the sums of the adder graph with strategy latency", node.name
             )
-            return "latency"
-        if asked == "latency" or node.model.config.get_config_value("IOType") != "io_parallel":
+            return LATENCY
+        if ours or asked == LATENCY or node.model.config.get_config_value("IOType") != "io_parallel":
             return asked
         products = (
             node.get_attr("n_chan", 0) * node.get_attr("filt_height", 1) * node.get_attr("filt_width", 1)
@@ -418,7 +420,7 @@ class _LayerTypes:
             logger.info(
                 "%s: hls4ml has no correct %s C++ for this reuse factor; taking latency", node.name, asked
             )
-            return "latency"
+            return LATENCY
         return asked
 
 

@@ -16,6 +16,7 @@ from hwflow.numerics.codes import cast_values, to_codes
 from hwflow.numerics.fixed import Cast, Codes, FixedType, Overflow, Rounding
 from hwflow.ops.base import Case
 from hwflow.ops.distributed import STRATEGY
+from hwflow.ops.matvec import LATENCY
 from hwflow.ops.lookup import index_attrs
 from hwflow.ops.lookup.tables import FUNCTIONS, SELU_LAMBDA
 from hwflow.ops.piecewise.functions import Pieces, constants
@@ -231,6 +232,12 @@ def distributed(case: Case) -> Case:
     """A case of a layer with weights, by an adder graph."""
     attrs = {**case.node.attrs, "strategy": STRATEGY}
     return Case(f"distributed-{case.name}", replace(case.node, attrs=attrs, reuse_factor=1), case.inputs)
+
+
+def low_latency(case: Case) -> Case:
+    """A case of a layer with weights, summed in trees."""
+    node = replace(case.node, attrs={**case.node.attrs, "strategy": LATENCY})
+    return Case(f"{LATENCY}-{case.name}", node, case.inputs)
 
 
 def stored_as(case: Case, text: str, style: str = "auto") -> Case:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from functools import lru_cache
 from math import ceil, log2
-from typing import Any
 
 import numpy as np
 
@@ -20,11 +19,6 @@ STRATEGY = "distributed_arithmetic"
 
 #: Cycles of the whole-window reader in front of a convolution.
 _WINDOW_LATENCY = 6
-
-
-def strategy_attrs(layer: Any) -> dict[str, str]:
-    """Attribute of a node whose hls4ml layer has this strategy; none for the strategies of the folded unit."""
-    return {"strategy": STRATEGY} if str(layer.get_attr("strategy", "")).lower() == STRATEGY else {}
 
 
 def is_distributed(node: QuantNode) -> bool:

@@ -15,11 +15,15 @@ from hwflow.formats import Format, parse
 from hwflow.ir.graph import QuantNode, QuantParam
 from hwflow.numerics.fixed import Cast, Codes, FixedType
 from hwflow.ops.base import Folding, Interval, Memory, Window, cast_parameters, grid_parameters
+from hwflow.ops.distributed import STRATEGY
 from hwflow.ops.frontend import LayerTypes
 from hwflow.ops.weightcode import LUT_BITS, Multiplication, choose, encode, shifted
 
 #: Library modules behind every layer with a matrix-vector unit.
 MATVEC_MODULES = ("hwf_window", "hwf_window_parallel", "hwf_rom", "hwf_table", "hwf_mvu", "hwf_cast")
+
+#: The strategy that sums in as few cycles as it can.
+LATENCY = "latency"
 
 _FLOAT32_EXACT = 1 << 24
 _FLOAT64_EXACT = 1 << 53
@@ -239,8 +243,9 @@ def multiplication(
 ) -> Multiplication:
     """How the unit of a layer multiplies, by its attributes.
 
-    ``mult_style`` and ``lut_bits`` choose multipliers, ``weight_format`` how weights are stored, and ``bipolar`` is the
-    magnitude of activations that have no other (see :func:`choose`).
+    ``mult_style`` and ``lut_bits`` choose multipliers, the ``strategy`` ``latency`` adder trees behind them,
+    ``weight_format`` how weights are stored, and ``bipolar`` is the magnitude of activations that have no other (see
+    :func:`choose`).
     """
     weight = node.params["weight"]
     try:
@@ -255,6 +260,7 @@ def multiplication(
             bipolar=int(node.attrs.get("bipolar", 0)),
             stored=_stored(str(node.attrs.get("weight_format", ""))),
             frac=weight.type.frac,
+            chained=node.attrs.get("strategy") != LATENCY,
         )
     except UserError as error:
         raise UserError(f"layer {node.name!r}: {error.message}", error.remedy) from error
@@ -264,6 +270,12 @@ def multiplication(
 def _stored(text: str) -> Format | None:
     """The format that an attribute ``weight_format`` names."""
     return parse(text) if text else None
+
+
+def strategy_attrs(layer: Any) -> dict[str, str]:
+    """Attribute of a node whose hls4ml layer has a strategy that its hardware knows of."""
+    strategy = str(layer.get_attr("strategy", "")).lower()
+    return {"strategy": strategy} if strategy in (STRATEGY, LATENCY) else {}
 
 
 def format_attrs(layer: Any) -> dict[str, str]:

@@ -150,6 +150,7 @@ def choose(
     bipolar: int = 0,
     stored: Format | None = None,
     frac: int = 0,
+    chained: bool = True,
 ) -> Multiplication:
     """Cheapest exact way to multiply by these weights, as they are to be stored.
 
@@ -176,6 +177,8 @@ def choose(
         Format of the weights, which decides how they are stored; fixed point leaves the choice as it is.
     frac : int
         Fractional bits of the weights.
+    chained : bool
+        Whether DSP blocks may add from one to the next, a cycle each; otherwise a tree of adders does, in fewer.
 
     Raises
     ------
@@ -185,7 +188,7 @@ def choose(
     if isinstance(stored, Codebook):
         plan = _codebook(matrix, stored)
         if style != "lut" and (style == "dsp" or min(x.width, plan.width) > lut_bits):
-            plan = _dsp(matrix >> plan.shift, pe, simd, x, plan, style, unpacked=True)
+            plan = _dsp(matrix >> plan.shift, pe, simd, x, plan, style, unpacked=True, chained=chained)
         return _placed(matrix, pe, simd, plan)
     if isinstance(stored, MiniFloat):
         plan = _minifloat(matrix, stored, frac)
@@ -217,7 +220,7 @@ def choose(
     grid = FixedType.for_range(int(matrix.min()) >> shift, int(matrix.max()) >> shift, 0)
     plan = Multiplication(WeightCode.FIXED, shift, grid.width, grid.signed)
     if style != "lut" and (style == "dsp" or min(x.width, grid.width) > lut_bits):
-        plan = _dsp(matrix >> shift, pe, simd, x, plan, style, unpacked=depthwise)
+        plan = _dsp(matrix >> shift, pe, simd, x, plan, style, unpacked=depthwise, chained=chained)
     return _placed(matrix, pe, simd, plan)
 
 
@@ -278,15 +281,24 @@ def _distinct(codes: Codes) -> Codes:
 
 
 def _dsp(
-    matrix: Codes, pe: int, simd: int, x: FixedType, plain: Multiplication, style: str, *, unpacked: bool
+    matrix: Codes,
+    pe: int,
+    simd: int,
+    x: FixedType,
+    plain: Multiplication,
+    style: str,
+    *,
+    unpacked: bool,
+    chained: bool,
 ) -> Multiplication:
-    """DSP blocks: how many products each, one where ``unpacked``, and how many lanes are summed in them."""
+    """DSP blocks: how many products each, one where ``unpacked``, and how many lanes are summed where ``chained``."""
     x_width = x.width + (0 if x.signed else 1)
     if plain.width + 1 > DSP_PORTS[0] or x_width > DSP_PORTS[1]:
         return replace(plain, pack=1)
-    chains = [lanes for lanes in range(min(simd, _LONGEST_CHAIN), 0, -1) if simd % lanes == 0]
-    if style == "auto":  # pack only what leaves no sum outside
-        chains = [lanes for lanes in chains if lanes == simd > 1]
+    longest = min(simd, _LONGEST_CHAIN) if chained else 1
+    dividing = [lanes for lanes in range(longest, 0, -1) if simd % lanes == 0]
+    # Left to itself, pack only what leaves no sum outside.
+    chains = [lanes for lanes in dividing if lanes == simd > 1] if style == "auto" else dividing
     for pack in (4, 3, 2):
         if pe % pack or unpacked:
             continue
@@ -295,7 +307,7 @@ def _dsp(
             spare = (pack - 1) * bits + plain.width + 1
             if pack * bits < DSP_SUM and spare <= DSP_PORTS[0] + int(lanes == 1 and plain.signed):
                 return replace(plain, pack=pack, pack_bits=bits, chain=lanes)
-    return replace(plain, pack=1, chain=max(n for n in range(1, _LONGEST_CHAIN + 1) if simd % n == 0))
+    return replace(plain, pack=1, chain=dividing[0])
 
 
 def _field(matrix: Codes, chain: int, x: FixedType) -> int:

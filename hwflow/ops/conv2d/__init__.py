@@ -26,7 +26,6 @@ from hwflow.ops.distributed import (
     distributed_instance,
     is_beatwise,
     is_distributed,
-    strategy_attrs,
     window_of,
 )
 from hwflow.ops.frontend import KerasCheck, LayerTypes
@@ -46,6 +45,7 @@ from hwflow.ops.matvec import (
     format_attrs,
     matmul,
     multiplication,
+    strategy_attrs,
     sum_interval,
     unit_parameters,
     weight_words,

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from hwflow.ir.graph import QuantNode
 from hwflow.numerics.fixed import Cast, Codes, FixedType
 from hwflow.ops.base import Access, Folding, Instance, Interval, Memory, OpSpec, dense_folding, lanes_for
-from hwflow.ops.distributed import distributed_folding, distributed_instance, is_distributed, strategy_attrs
+from hwflow.ops.distributed import distributed_folding, distributed_instance, is_distributed
 from hwflow.ops.frontend import KerasCheck, LayerTypes
 from hwflow.ops.keras import check_weights
 from hwflow.ops.lowering import bias_or_zero, output_shape, parameter, result_cast, reuse_factor
@@ -20,6 +20,7 @@ from hwflow.ops.matvec import (
     format_attrs,
     matmul,
     multiplication,
+    strategy_attrs,
     sum_interval,
     unit_parameters,
     weight_words,

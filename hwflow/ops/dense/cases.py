@@ -7,7 +7,7 @@ import numpy as np
 
 from hwflow.numerics.fixed import Cast, FixedType
 from hwflow.ops.base import Case
-from hwflow.ops.casekit import dense, distributed, grid, quantizer, stored_as, tensor
+from hwflow.ops.casekit import dense, distributed, grid, low_latency, quantizer, stored_as, tensor
 
 
 def cases() -> tuple[Case, ...]:
@@ -39,6 +39,8 @@ def cases() -> tuple[Case, ...]:
         case("one-output", 9, 1, 3),
         case("one-input", 1, 4, 1),
         case("unsigned", 6, 4, 12, grid(4, 0, signed=False), grid(2, 0), Cast(grid(9, 0))),
+        low_latency(case("rf1", 8, 6, 1)),
+        low_latency(case("rf4", 12, 4, 4, grid(8, 4, signed=False), grid(8, 5))),
         # Weights stored as codes of a format.
         stored_as(case("rf2", 8, 6, 2), "codebook<8>"),
         stored_as(case("rf2", 8, 6, 2), "codebook<4,fixed<4>>", "lut"),

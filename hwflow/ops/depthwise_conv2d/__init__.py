@@ -27,7 +27,6 @@ from hwflow.ops.distributed import (
     distributed_instance,
     is_beatwise,
     is_distributed,
-    strategy_attrs,
     window_of,
 )
 from hwflow.ops.frontend import KerasCheck, LayerTypes
@@ -47,6 +46,7 @@ from hwflow.ops.matvec import (
     format_attrs,
     multiplication,
     spread,
+    strategy_attrs,
     sum_interval,
     unit_parameters,
     weighted_types,
