@@ -16,9 +16,9 @@ from hwflow.numerics.codes import cast_values, to_codes
 from hwflow.numerics.fixed import Cast, Codes, FixedType, Overflow, Rounding
 from hwflow.ops.base import Case
 from hwflow.ops.distributed import STRATEGY
-from hwflow.ops.matvec import LATENCY
 from hwflow.ops.lookup import index_attrs
 from hwflow.ops.lookup.tables import FUNCTIONS, SELU_LAMBDA
+from hwflow.ops.matvec import LATENCY
 from hwflow.ops.piecewise.functions import Pieces, constants
 from hwflow.ops.softmax.tables import exp_table, inverse_table
 
