@@ -91,7 +91,8 @@ suite: setup
 exploration: setup
 	$(BIN)/python -m benchmarks.exploration
 
-# Reference results: the metrics of every example design.
+# Reference results: the metrics of every example design, and one network at two widths beside each other.
+STUDENTS := mobilefacenet-w8a8 mobilefacenet-w4a4
 reports: setup
 	for config in hls_configs/*.yaml; do \
 	  name=$$(basename "$$config" .yaml); \
@@ -103,7 +104,8 @@ reports: setup
 	$(BIN)/python -m benchmarks.formats_accuracy reports
 	$(BIN)/python -m hwflow.cost.mcu_report reports
 	$(BIN)/python -m benchmarks.tune runs/mobilefacenet-w8a8 reports $(JOBS)
-	$(BIN)/python -m benchmarks.synthesis runs/mobilefacenet-w8a8 reports
+	for student in $(STUDENTS); do $(BIN)/python -m benchmarks.synthesis "runs/$$student" reports; done
+	$(BIN)/python -m hwflow.report.summary reports students $(STUDENTS)
 
 # Accuracy: bits, scales and repairs; training at few bits; what was scored is kept in runs/, so that this may be cut off.
 STUDIES := distillation scales sensitivity mixed small-data qat pruning

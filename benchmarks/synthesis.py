@@ -2,8 +2,8 @@
 """A whole network by Yosys beside what the resource model predicts, layer by layer.
 
 ``python -m benchmarks.synthesis RUN FOLDER [FAMILY]`` reads the network of a run folder and writes
-``<network>-synthesis.json`` and ``.md``. Modules that have been synthesized before come out of the cache; from scratch
-MobileFaceNet takes about ten processor minutes.
+``<name of RUN>-synthesis.json`` and ``.md``. Modules that have been synthesized before come out of the cache; from
+scratch MobileFaceNet takes about ten processor minutes.
 """
 
 from __future__ import annotations
@@ -56,10 +56,10 @@ def _smallest(design: Design, target: Target, measured: DesignResult) -> dict[st
 
 
 def report(
-    design: Design, target: Target, measured: DesignResult, predicted: DesignResult, distinct: int
+    title: str, design: Design, target: Target, measured: DesignResult, predicted: DesignResult, distinct: int
 ) -> Iterator[str]:
     """The same as Markdown."""
-    yield f"# {design.graph.name} by synthesis, layer by layer"
+    yield f"# {title} by synthesis, layer by layer"
     yield ""
     minutes = f"{measured.seconds / 60:.0f}"
     yield f"Made by `make reports`: every module by Yosys (`{target.command}`),"
@@ -119,12 +119,11 @@ def main() -> None:
 
     measured = synthesize_design(design, target, logs=run / "logs" / "synth", jobs=cores(), track=count)
     predicted = predict_resources(design, target)
-    stem = folder / f"{design.graph.name}-synthesis"
+    name = run.resolve().name
     found = record(design, target, measured, predicted, distinct)
-    stem.with_suffix(".json").write_text(json.dumps(found, indent=1) + "\n")
-    stem.with_suffix(".md").write_text(
-        "\n".join(report(design, target, measured, predicted, distinct)) + "\n"
-    )
+    text = report(name, design, target, measured, predicted, distinct)
+    (folder / f"{name}-synthesis.json").write_text(json.dumps(found, indent=1) + "\n")
+    (folder / f"{name}-synthesis.md").write_text("\n".join(text) + "\n")
 
 
 if __name__ == "__main__":

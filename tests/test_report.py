@@ -843,3 +843,38 @@ def test_the_summary_leaves_results_of_another_kind_out(tmp_path: Path) -> None:
     (tmp_path / "other.md").write_text("# What it means\n")
     text = summary(tmp_path)
     assert "| | design |" in text and "| parameters | 1,234 |" in text
+
+
+def test_designs_stand_beside_each_other_with_what_their_synthesis_counted(tmp_path: Path) -> None:
+    from hwflow.report.summary import beside
+
+    for name, luts, bits in (("wide", 50_000, 81_920), ("narrow", 30_000, 40_960)):
+        metrics = [
+            Metric(name="cost.xc7.lut", value=luts, unit="1", kind="estimated", source="test"),
+            Metric(name="model.weight_bits", value=bits, unit="bit", kind="estimated", source="test"),
+            Metric(
+                name="mcu.stm32h743zi.latency_ms",
+                value=None,
+                unit="ms",
+                kind="estimated",
+                source="test",
+                reason="x",
+            ),
+        ]
+        write_metrics(tmp_path / f"{name}.json", metrics)
+    total = {"lut": 31_234, "bram18": None}
+    (tmp_path / "narrow-synthesis.json").write_text(
+        json.dumps({"target": "xc7", "measured": {"total": total}})
+    )
+    (tmp_path / "narrow-synthesis.md").write_text("# Layer by layer\n")
+    text = beside(tmp_path, ["wide", "narrow"])
+    assert "| | wide | narrow |" in text
+    for line in (
+        "| LUT, predicted | 50,000 | 30,000 |",
+        "| LUT, by synthesis | – | 31,234 |",
+        "| BRAM18, by synthesis | – | – |",
+        "| weights as stored, KiB | 10.0 | 5.0 |",
+        "| latency, ms | – | – |",
+    ):
+        assert line in text
+    assert "[narrow](narrow-synthesis.md)" in text and "(wide-synthesis.md)" not in text

@@ -1,33 +1,79 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Table of reference results: ``python -m hwflow.report.summary FOLDER`` turns metrics into a README."""
+"""Tables of reference results, from the metrics of designs in one folder.
+
+``python -m hwflow.report.summary FOLDER`` writes ``FOLDER/README.md`` with all of them; with ``PAGE DESIGN...``
+behind it ``FOLDER/PAGE.md``: the named ones beside each other, with their cost.
+"""
 
 from __future__ import annotations
 
+import json
 import sys
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from hwflow.records import Metric, read_metrics
 
-_ROWS = (
-    ("frames compared at the output", "verify.frames", "{:,.0f}"),
-    ("codes that differ: QKeras (float64)", "verify.qkeras.mismatches", "{:,.0f}"),
-    ("codes that differ: hls4ml C++", "verify.csim.mismatches", "{:,.0f}"),
-    ("codes that differ: RTL in Verilator", "verify.rtl.mismatches", "{:,.0f}"),
-    ("parameters", "model.params", "{:,.0f}"),
-    ("multiply-accumulates a frame", "model.macs", "{:,.0f}"),
-    ("multipliers", "rtl.multipliers", "{:,.0f}"),
-    ("initiation interval, cycles", "rtl.ii_cycles", "{:,.0f}"),
-    ("initiation interval, predicted", "cost.xc7.ii_cycles", "{:,.0f}"),
-    ("bound: largest output pixels × reuse factor", "rtl.ii_bound_cycles", "{:,.0f}"),
-    ("frames a second at the design's clock", "rtl.fps", "{:,.0f}"),
-    ("latency, cycles", "rtl.latency_cycles", "{:,.0f}"),
-    ("latency, predicted", "cost.xc7.latency_cycles", "{:,.0f}"),
-    ("face verification accuracy, quantized", "faces.accuracy", "{:.2%}"),
-    ("face verification accuracy, float", "faces.accuracy_float", "{:.2%}"),
-    ("area under the ROC curve, quantized", "faces.auc", "{:.5f}"),
-    ("smallest cosine to the float embedding", "embedding.cosine_to_float.min", "{:.4f}"),
-    ("RTL simulation, processor seconds a frame", "sim.rtl.seconds_per_frame", "{:.3g}"),
-    ("hls4ml C++ simulation, processor seconds a frame", "sim.csim.seconds_per_frame", "{:.3g}"),
+#: Figures of a design by name.
+Figures = Mapping[str, Metric]
+
+_KIB = 1 / 1024
+_FAMILY, _MCU = "xc7", "stm32h743zi"
+_SYNTHESIS = "-synthesis"
+
+
+class _Row(NamedTuple):
+    """A line of a table: what it says, the metric it takes, how that is written after scaling."""
+
+    label: str
+    name: str
+    form: str = "{:,.0f}"
+    scale: float = 1.0
+
+
+_VERIFICATION = (
+    _Row("frames compared at the output", "verify.frames"),
+    _Row("codes that differ: QKeras (float64)", "verify.qkeras.mismatches"),
+    _Row("codes that differ: hls4ml C++", "verify.csim.mismatches"),
+    _Row("codes that differ: RTL in Verilator", "verify.rtl.mismatches"),
+)
+_SIZE = (
+    _Row("parameters", "model.params"),
+    _Row("multiply-accumulates a frame", "model.macs"),
+)
+_STORED = (
+    _Row("weights as stored, KiB", "model.weight_bits", "{:,.1f}", _KIB / 8),
+    _Row("bit operations a frame", "model.bops"),
+)
+_SPEED = (
+    _Row("multipliers", "rtl.multipliers"),
+    _Row("initiation interval, cycles", "rtl.ii_cycles"),
+    _Row("initiation interval, predicted", f"cost.{_FAMILY}.ii_cycles"),
+    _Row("bound: largest output pixels × reuse factor", "rtl.ii_bound_cycles"),
+    _Row("frames a second at the design's clock", "rtl.fps"),
+    _Row("latency, cycles", "rtl.latency_cycles"),
+    _Row("latency, predicted", f"cost.{_FAMILY}.latency_cycles"),
+)
+_FACES = (
+    _Row("face verification accuracy, quantized", "faces.accuracy", "{:.2%}"),
+    _Row("face verification accuracy, float", "faces.accuracy_float", "{:.2%}"),
+    _Row("area under the ROC curve, quantized", "faces.auc", "{:.5f}"),
+    _Row("smallest cosine to the float embedding", "embedding.cosine_to_float.min", "{:.4f}"),
+)
+_SIMULATION = (
+    _Row("RTL simulation, processor seconds a frame", "sim.rtl.seconds_per_frame", "{:.3g}"),
+    _Row("hls4ml C++ simulation, processor seconds a frame", "sim.csim.seconds_per_frame", "{:.3g}"),
+)
+_RESOURCES = tuple(
+    _Row(f"{title}, {how}", f"{kind}.{_FAMILY}.{name}")
+    for name, title in {"lut": "LUT", "ff": "FF", "dsp": "DSP", "bram18": "BRAM18"}.items()
+    for kind, how in {"cost": "predicted", "synth": "by synthesis"}.items()
+)
+_CONTROLLER = (
+    _Row("flash, KiB", f"mcu.{_MCU}.flash_bytes", "{:,.1f}", _KIB),
+    _Row("RAM, KiB", f"mcu.{_MCU}.ram_bytes", "{:,.1f}", _KIB),
+    _Row("latency, ms", f"mcu.{_MCU}.latency_ms"),
 )
 
 
@@ -45,7 +91,7 @@ def summary(folder: Path) -> str:
     """
     # results with a text of their own are no metrics of a design
     files = [path for path in sorted(folder.glob("*.json")) if not path.with_suffix(".md").exists()]
-    designs = {path.stem: {m.name: m for m in read_metrics(path)} for path in files}
+    designs = {path.stem: _figures(path) for path in files}
     lines = [
         "# Reference results",
         "",
@@ -53,25 +99,91 @@ def summary(folder: Path) -> str:
         "of the emitted SystemVerilog, and predicted without it by the model of `hwflow estimate`; both simulation",
         "times are processor time of one run on one core.",
         "",
-        "| | " + " | ".join(designs) + " |",
-        "|---" * (len(designs) + 1) + "|",
+        *_table(designs, [*_VERIFICATION, *_SIZE, *_SPEED, *_FACES, *_SIMULATION]),
     ]
-    for label, name, form in _ROWS:
-        cells = [_cell(metrics.get(name), form) for metrics in designs.values()]
-        lines.append(f"| {label} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
 
-def _cell(metric: Metric | None, form: str) -> str:
+def beside(folder: Path, names: Sequence[str]) -> str:
+    """Markdown tables of some designs of a folder: what they recognise, and what that costs.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        As for :func:`summary`; ``<design>-synthesis.json`` holds what synthesis counted, where that was done.
+    names : sequence of str
+        The designs.
+
+    Returns
+    -------
+    str
+    """
+    designs = {name: _figures(folder / f"{name}.json") for name in names}
+    pages = [
+        f"[{name}]({name}{_SYNTHESIS}.md)" for name in names if (folder / f"{name}{_SYNTHESIS}.md").exists()
+    ]
+    lines = [
+        f"# {' and '.join(names)} beside each other",
+        "",
+        "Written by `make reports` from the figures of their runs.",
+        "",
+        "## Accuracy",
+        "",
+        "On people that neither calibrated nor trained the network. Where designs leave out different people, the",
+        "float network's own accuracy tells how hard those are that remain.",
+        "",
+        *_table(designs, [*_FACES, *_SIZE, *_STORED]),
+        "",
+        "## As an accelerator",
+        "",
+        "Resources of AMD 7 series: predicted by the model of `hwflow estimate`, and as Yosys counts them"
+        + (f", layer by layer: {', '.join(pages)}." if pages else "."),
+        "",
+        *_table(designs, [*_SPEED, *_RESOURCES, *_VERIFICATION]),
+        "",
+        "## On a microcontroller",
+        "",
+        f"As `hwflow estimate` predicts it for an {_MCU.upper()}.",
+        "",
+        *_table(designs, _CONTROLLER),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _figures(path: Path) -> Figures:
+    """Metrics of a design, with what its synthesis counted where that was done apart from the run."""
+    figures = {metric.name: metric for metric in read_metrics(path)}
+    apart = path.with_name(f"{path.stem}{_SYNTHESIS}.json")
+    if not apart.exists():
+        return figures
+    found = json.loads(apart.read_bytes())
+    counted = {f"synth.{found['target']}.{name}": value for name, value in found["measured"]["total"].items()}
+    return figures | {
+        name: Metric(name=name, value=value, unit="1", kind="synthesized", source=apart.name)
+        for name, value in counted.items()
+        if value is not None
+    }
+
+
+def _table(designs: Mapping[str, Figures], rows: Sequence[_Row]) -> Iterator[str]:
+    """Lines of a table, a column a design."""
+    yield f"| | {' | '.join(designs)} |"
+    yield "|---" * (len(designs) + 1) + "|"
+    for row in rows:
+        cells = [_cell(figures.get(row.name), row) for figures in designs.values()]
+        yield f"| {row.label} | {' | '.join(cells)} |"
+
+
+def _cell(metric: Metric | None, row: _Row) -> str:
     if metric is None or metric.value is None or isinstance(metric.value, str):
         return "–"
-    return form.format(metric.value)
+    return row.form.format(metric.value * row.scale)
 
 
 def main() -> None:
-    """Write ``README.md`` into the folder given on the command line."""
-    folder = Path(sys.argv[1])
-    (folder / "README.md").write_text(summary(folder))
+    """Write the page that the command line asks for."""
+    folder, (page, *names) = Path(sys.argv[1]), sys.argv[2:] or ["README"]
+    (folder / f"{page}.md").write_text(beside(folder, names) if names else summary(folder))
 
 
 if __name__ == "__main__":
