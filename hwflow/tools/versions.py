@@ -94,6 +94,7 @@ _ALIASES = {"tensorflow": ("tensorflow-cpu", "tensorflow-intel")}
 _FLAGS = {"iverilog": "-V"}
 
 
+@functools.cache
 def package_version(name: str) -> str | None:
     """Version of an installed distribution, ``None`` when there is none."""
     versions = (_distribution_version(candidate) for candidate in (name, *_ALIASES.get(name, ())))
