@@ -20,9 +20,8 @@ _FIGURES = (".svg", ".png", ".html")
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """Every report is a page of its own."""
-    pages = sorted(REPORTS.glob("*.md"), key=lambda path: path.name != "README.md")
     assert config.nav is not None
-    config.nav.append({"Reports": [{_title(path): f"reports/{path.name}"} for path in pages]})
+    config.nav.append({"Reports": [{_title(path): f"reports/{path.name}"} for path in _pages()]})
     return config
 
 
@@ -47,7 +46,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     markdown = re.sub(
         r'{{ section (\S+) "([^"]+)" }}', lambda match: _section(ROOT / match[1], match[2]), markdown
     )
-    return markdown.replace("{{ figures }}", _figures())
+    return markdown.replace("{{ figures }}", _figures()).replace("{{ reports }}", _reports())
 
 
 def _section(path: Path, title: str) -> str:
@@ -56,6 +55,16 @@ def _section(path: Path, title: str) -> str:
     if found is None:
         raise PluginError(f"{path} has no section {title!r}")
     return found[1].strip()
+
+
+def _reports() -> str:
+    """Every report by its title."""
+    return "\n".join(f"- [{_title(path)}](reports/{path.name})" for path in _pages())
+
+
+def _pages() -> list[Path]:
+    """Every report, the table of reference results first."""
+    return sorted(REPORTS.glob("*.md"), key=lambda path: (path.name != "README.md", path.name))
 
 
 def _figures() -> str:

@@ -156,6 +156,74 @@ def test_every_command_and_option_that_is_named_exists(path: Path) -> None:
         assert {word for word in words if word.startswith("--")} <= known, f"{path.name}: {words}"
 
 
+# -- links ---------------------------------------------------------------------------------------------------
+
+#: Pages of the site that the program itself writes.
+WRITTEN = {"reference/commands.md": commands_page, "reference/configuration.md": configuration_page}
+
+
+def target(source: Path, link: str) -> str | None:
+    """Text of what a link leads to, empty where that is no page; None where there is nothing."""
+    if source.parent == DOCS:
+        if link in WRITTEN:
+            return WRITTEN[link]()
+        link = {"reference/quantgraph.md": "../hwflow/ir/spec.md"}.get(link, link)
+        if link.startswith("reports/"):  # lies beside docs/, is a page of the site
+            link = f"../{link}"
+    path = source.parent / link
+    if not path.exists():
+        return None
+    return path.read_text() if path.suffix == ".md" else ""
+
+
+def dangling(source: Path) -> Iterator[str]:
+    """Links of a page to files or titles that are not there."""
+    text = re.sub(r"^```.*?^```|`[^`\n]*`", "", source.read_text(), flags=re.M | re.S)
+    for link in re.findall(r"\]\(<?([^)\s>]+)", text):
+        if re.match(r"[a-z]+:", link):
+            continue
+        name, _, anchor = link.partition("#")
+        found = target(source, name) if name else text
+        titles = re.findall(r"^#+ (.*)", found or "", re.M)
+        anchors = {re.sub(r"[^\w -]", "", title).strip().lower().replace(" ", "-") for title in titles}
+        if found is None or (anchor and anchor not in anchors):
+            yield link
+
+
+@pytest.mark.parametrize(
+    "path",
+    [*PAGES, *sorted((ROOT / "reports").glob("*.md"))],
+    ids=lambda path: f"{path.parent.name}/{path.name}",
+)
+def test_links_lead_somewhere(path: Path) -> None:
+    assert list(dangling(path)) == []
+
+
+def test_links_that_lead_nowhere_are_found(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    (tmp_path / "other.md").write_text("# The title, with a comma\n")
+    page.write_text(
+        "[a](other.md#the-title-with-a-comma) [b](https://example.org) ![c](lost.svg) [d](other.md#lost) `[e](no)`"
+    )
+    assert list(dangling(page)) == ["lost.svg", "other.md#lost"]
+
+
+def test_every_report_that_is_there_is_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("mkdocs")
+    hooks = runpy.run_path(str(DOCS / "hooks.py"))
+    for name in ("README", "exploration"):
+        (tmp_path / f"{name}.md").write_text(f"# The {name}\n")
+    (tmp_path / "exploration.svg").write_text("<svg/>")
+    monkeypatch.setitem(hooks["_pages"].__globals__, "REPORTS", tmp_path)
+    monkeypatch.setitem(hooks["_pages"].__globals__, "ROOT", tmp_path.parent)
+    assert hooks["_reports"]().splitlines() == [
+        "- [The README](reports/README.md)", "- [The exploration](reports/exploration.md)",
+    ]  # fmt: skip
+    assert f"![exploration]({tmp_path.name}/exploration.svg)" in hooks["_figures"]()
+    gallery = (DOCS / "gallery.md").read_text()
+    assert "{{ reports }}" in gallery and "{{ figures }}" in gallery
+
+
 def test_readme_and_tutorial_begin_with_the_same_three_lines() -> None:
     (three,) = [b for b in blocks(DOCS / "tutorial.md") if b.title == "tagger.yaml"]
     assert len(three.body.splitlines()) == 3
