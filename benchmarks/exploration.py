@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """A study of MobileFaceNet with its published weights, killed twice on the way, its front proven as RTL.
 
-Run as ``python -m benchmarks.exploration [--out FOLDER] [--with COMMAND]``: writes ``reports/exploration.json`` and
-``.md``. A Dask scheduler and two workers are processes of their own; when a third of the designs is known a worker is
-killed with SIGKILL while it computes, at two thirds the scheduler. Each worker computes on one core and is started with
-``--with`` before it (for example ``nice``). Where it was itself ended, the same command goes on.
+Run as ``python -m benchmarks.exploration [--out FOLDER] [--with COMMAND]``: writes ``reports/exploration.json``,
+``.md`` and ``.svg``. A Dask scheduler and two workers are processes of their own; when a third of the designs is known a
+worker is killed with SIGKILL while it computes, at two thirds the scheduler. Each worker computes on one core and is
+started with ``--with`` before it (for example ``nice``). Where it was itself ended, the same command goes on.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import json
 import os
 import resource
 import shlex
+import shutil
 import signal
 import socket
 import sqlite3
@@ -231,6 +232,8 @@ def report(study: Mapping[str, Any], events: list[dict[str, Any]]) -> str:
         "",
         *table(header, front),
         "",
+        "![Designs within the limits, and the front with the numbers of its members](exploration.svg)",
+        "",
         "## Killed on the way",
         "",
         *table(
@@ -285,6 +288,8 @@ def main() -> None:
         events.add("front verified", processor_seconds=_children() - spent)
     study = json.loads((folder / "study.json").read_text())
     (options.reports / "exploration.md").write_text(report(study, events.list))
+    shutil.copyfile(folder / "report" / "designs.svg", options.reports / "exploration.svg")
+    del study["provenance"]["argv"]  # names a folder of this machine; the page says what was run
     for one in study["designs"]:
         if one["number"] not in study["front"]:
             del one["design"]  # its point tells the same
