@@ -2,8 +2,8 @@
 """A study of MobileFaceNet with its published weights, killed twice on the way, its front proven as RTL.
 
 Run as ``python -m benchmarks.exploration [--out FOLDER] [--with COMMAND]``: writes ``reports/exploration.json``,
-``.md`` and ``.svg``. A Dask scheduler and two workers are processes of their own; when a third of the designs is known a
-worker is killed with SIGKILL while it computes, at two thirds the scheduler. Each worker computes on one core and is
+``.md`` and ``.svg``. A Dask scheduler and two workers are processes of their own; when a third of the designs is known
+a worker is killed with SIGKILL while it computes, at two thirds the scheduler. Each worker computes on one core and is
 started with ``--with`` before it (for example ``nice``). Where it was itself ended, the same command goes on.
 """
 
