@@ -27,7 +27,7 @@ from hwflow.explore.clusters import Place, client, jobs
 from hwflow.explore.networks import Quantizations, _untraced
 from hwflow.explore.schema import StudyConfig, load_study
 from hwflow.explore.space import dimensions, prepared
-from hwflow.explore.study import explore, front
+from hwflow.explore.study import Explored, explore, front, weighed
 from hwflow.files import locked
 from hwflow.records import DesignRecord
 
@@ -97,6 +97,10 @@ def slow(study: str, base: str, trust: bool, point: dict[str, Any]) -> Outcome |
         ),
         ({"Objectives": {"cost.share": "minimize"}}, "a share of a part, but none is named"),
         ({"Tolerances": {"cost.dsp": 3}}, "Tolerances.cost.dsp is no objective"),
+        ({"Part": "xc7z021"}, "study.yaml: the part 'xc7z021' is not known"),
+        ({"Target": "xc8"}, "study.yaml: there is no synthesis target 'xc8'"),
+        ({"Mcu": "stm32h999"}, "study.yaml: no microcontroller 'stm32h999' is known"),
+        ({"Base": "study.yaml"}, "Hwflow: this key must be given"),
     ],
 )
 def test_wrong_studies_are_told(tmp_path: Path, keys: dict[str, Any], message: str) -> None:
@@ -307,6 +311,47 @@ def test_a_study_weighs_refuses_fails_and_goes_on(tmp_path: Path, near: Place) -
     assert all(one["ended"] for one in more.sessions)
     with pytest.raises(ConfigError, match="another study"):
         explore(changed(Seed=2), base, tmp_path, weigh=quick)
+
+
+def unfit(study: str, base: str, trust: bool, point: dict[str, Any]) -> Outcome | str:
+    """A base that no design can be made of."""
+    return weighed(study, f"{base}.lost", trust, point)
+
+
+def test_a_study_that_does_not_suit_its_base_ends_and_leaves_room(tmp_path: Path, near: Place) -> None:
+    base = tmp_path / "base.yaml"
+    base.write_text("Backend: Hwflow\n")
+    for _ in range(2):  # what was under way is no finished design
+        with pytest.raises(UserError, match=r"base\.yaml\.lost cannot be read"):
+            explore(changed(), base, tmp_path, place=near, weigh=unfit)
+    mended = changed(Objectives={"cost.lut": "minimize"})
+    found = explore(mended, base, tmp_path, place=near, weigh=quick).designs
+    assert len(found) == 4
+
+
+def test_when_all_fails_the_command_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, out = written(tmp_path), tmp_path / "out"
+    (tmp_path / "base.yaml").write_text("Hwflow: {Model: {Source: jet-mlp}}\n")
+    out.mkdir()
+    failed = [DesignRecord(number=n, state="failed", point={}, metrics={}, reason="no sun") for n in range(3)]
+    monkeypatch.setattr("hwflow.explore.study.explore", lambda *_, **__: Explored(failed, []))
+    result = CliRunner().invoke(app, ["explore", str(path), "--out", str(out)])
+    assert result.exit_code == 1
+    assert "all 3 designs failed: no sun" in result.stderr
+    assert (out / "study.json").exists()
+    (tmp_path / "file").touch()
+    result = CliRunner().invoke(app, ["explore", str(path), "--out", str(tmp_path / "file")])
+    assert "is a file, not the folder of a study" in result.stderr
+
+
+def test_a_scheduler_without_workers_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    import distributed
+
+    with (
+        distributed.LocalCluster(n_workers=0, processes=False, dashboard_address=":0") as cluster,
+        client(Place(scheduler=cluster.scheduler_address)),
+    ):
+        assert "has no worker yet" in caplog.text
 
 
 def test_what_cannot_be_reached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -361,8 +361,8 @@ class TestCommand:
         """A whole study, but for the weighing and the runs."""
         keys = {"Base": "base.yaml", "Space": {"WeightBits": [3, 4, 6, 8]}, "Objectives": OBJECTIVES}
         (tmp_path / "faces.yaml").write_text(yaml.safe_dump(keys))
-        (tmp_path / "base.yaml").write_text("Backend: Hwflow\n")
         model = {"Hwflow": {"Model": {"Source": "mobilefacenet"}}}
+        (tmp_path / "base.yaml").write_text(yaml.safe_dump(model))
         found = [DesignRecord(**(one | {"design": model})) for one in study()["designs"]]
         monkeypatch.setattr(
             "hwflow.explore.study.explore", lambda *_, **__: Explored(found, [{"ended": None}])

@@ -17,7 +17,7 @@ import typer
 
 from hwflow.cli.common import JsonFlag, echo, emit_json, guarded, table
 from hwflow.cli.run import TrustFlag, execute, show_progress
-from hwflow.errors import ConfigError, HwflowError
+from hwflow.errors import ConfigError, HwflowError, UserError
 from hwflow.files import write_text
 from hwflow.records import DesignRecord, ProofRecord, StudyRecord, read_metrics
 
@@ -79,6 +79,7 @@ def explore(
     goes on with what it knows. The designs of the front are written as YAML that `hwflow run` takes; --verify runs
     all of them, or so many that are spread over the front, and says of each whether the hardware is exact.
     """
+    from hwflow.config.load import load_config
     from hwflow.explore.clusters import Place, read_options
     from hwflow.explore.schema import load_study
     from hwflow.explore.study import explore as weigh
@@ -95,7 +96,10 @@ def explore(
         raise ConfigError(
             f"{study}: Base names {config.Base}, but there is no {base}", "give the path from the study"
         )
+    load_config(base)
     folder = out or Path("runs") / study.stem
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder} is a file, not the folder of a study", "choose another --out")
     with ExitStack() as stack:
         progress = show_progress(stack)
 
@@ -123,6 +127,12 @@ def explore(
         write_text(folder / RESULT, json.dumps(record.model_dump(), indent=1) + "\n")
         write_text(folder / TEXT, _markdown(study.stem, config, found, best, record.verified))
     report = render_designs([folder], folder)
+    failures = Counter(design.reason for design in found if design.state == "failed")
+    most = failures.most_common(_REASONS)
+    if failures.total() == len(found):
+        raise UserError(
+            f"all {len(found)} designs failed: {most[0][0]}", f"see {report}; mend the study's base"
+        )
     if as_json:
         emit_json(record.model_dump() | {"folder": str(folder), "report": str(report)})
         return
@@ -130,8 +140,7 @@ def explore(
         ("design", *(f">{name}" for name in _columns(config)), "choices", "RTL"),
         _rows(config, best, record.verified),
     )
-    failures = Counter(design.reason for design in found if design.state == "failed")
-    for reason, count in failures.most_common(_REASONS):
+    for reason, count in most:
         echo(f"{count} failed: {reason}")
     counts = {
         state: sum(design.state == state for design in found) for state in ("complete", "refused", "failed")

@@ -17,6 +17,8 @@ from hwflow.errors import ConfigError, UserError, did_you_mean
 if TYPE_CHECKING:
     import distributed
 
+logger = logging.getLogger(__name__)
+
 #: Queueing systems by name, with their classes of dask-jobqueue.
 QUEUES: Mapping[str, str] = {
     "slurm": "SLURMCluster", "lsf": "LSFCluster", "pbs": "PBSCluster", "sge": "SGECluster",
@@ -102,10 +104,8 @@ def client(place: Place) -> Iterator[distributed.Client]:
     """
     import distributed
 
-    for name in (
-        "distributed",
-        *logging.root.manager.loggerDict,
-    ):  # what is wrong is told in words of this program
+    # what is wrong is told in words of this program
+    for name in ("distributed", *logging.root.manager.loggerDict):
         if name.startswith("distributed"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
     if place.scheduler is not None:
@@ -117,6 +117,8 @@ def client(place: Place) -> Iterator[distributed.Client]:
                 "start one with `dask scheduler`, or leave out --scheduler",
             ) from error
         with made:
+            if not made.nthreads():
+                logger.warning("%s has no worker yet: designs are computed when one comes", place.scheduler)
             yield made
         return
     if place.queue is not None:

@@ -11,7 +11,10 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from hwflow.config.load import parse, read_yaml
 from hwflow.config.schema import VerifyConfig
-from hwflow.errors import ConfigError, did_you_mean
+from hwflow.cost.mcu import load_mcu
+from hwflow.cost.parts import find_part
+from hwflow.errors import ConfigError, UserError, did_you_mean
+from hwflow.tools import targets
 
 #: What is known of every design of a study, and in which words.
 METRICS: Mapping[str, str] = {
@@ -162,4 +165,11 @@ def load_study(path: Path) -> StudyConfig:
             raise ConfigError(
                 f"{path}: Tolerances.{name} is no objective", did_you_mean(name, study.Objectives)
             )
+    try:
+        for name in study.Space.Part or filter(None, [study.Part]):
+            find_part(name)
+        targets.target(study.Target)
+        load_mcu(study.Mcu)
+    except UserError as error:
+        raise ConfigError(f"{path}: {error.message}", error.remedy) from error
     return study

@@ -66,10 +66,20 @@ class Explored:
 
 
 def weighed(study: str, base: str, trust: bool, point: dict[str, Any]) -> Outcome | str:
-    """What a worker does; a design that fails gives its error and does not end the study."""
+    """What a worker does; a design that fails gives its error and does not end the study.
+
+    Raises
+    ------
+    UserError
+        When it is the study that is wrong, so that all of its designs would fail.
+    """
     warnings.simplefilter("ignore")  # of Keras, in a process that computes nothing else
     try:
-        return bench(study, base, trust).weigh(point)
+        tested = bench(study, base, trust)
+    except HwflowError as error:
+        raise UserError(error.message, error.remedy) from None
+    try:
+        return tested.weigh(point)
     except HwflowError as error:
         return f"{error.message}; {error.remedy}" if error.remedy else error.message
     except Exception as error:  # noqa: BLE001
@@ -117,7 +127,7 @@ def explore(
     ConfigError
         When the storage holds another study, or another process works in the folder.
     UserError
-        When storage or scheduler cannot be reached, or are lost.
+        When storage or scheduler cannot be reached, or are lost, or the study does not suit its base.
 
     Notes
     -----
@@ -242,7 +252,7 @@ def _finished(remembered: optuna.Study) -> list[optuna.trial.FrozenTrial]:
 
 
 def _open(study: StudyConfig, base: Path, folder: Path, url: str | None) -> optuna.Study:
-    """The study in its storage; begun where there is none."""
+    """The study in its storage; begun where there is none, or one that knows no design yet."""
     import optuna
     from optuna.trial import TrialState
 
@@ -252,19 +262,23 @@ def _open(study: StudyConfig, base: Path, folder: Path, url: str | None) -> optu
         json.dumps([study.model_dump(mode="json", exclude={"Trials"}), base.read_text()]).encode()
     ).hexdigest()
     remedy = (
-        "check the URL"
+        "check the URL, and that the data base's driver is installed"
         if url
         else (
             f"end what holds it; if it is damaged, delete {folder / STORAGE} to begin anew, or name another --out"
         )
     )
+    name = _NAME if url is None else f"{_NAME}-{definition[:12]}"
+    begin = partial(
+        optuna.create_study, storage=place, sampler=_sampler(study, 0), study_name=name,
+        directions=list(study.Objectives.values()), load_if_exists=True,
+    )  # fmt: skip
     try:
-        remembered = optuna.create_study(
-            storage=place,
-            sampler=_sampler(study, 0), study_name=_NAME if url is None else f"{_NAME}-{definition[:12]}",
-            directions=list(study.Objectives.values()), load_if_exists=True,
-        )  # fmt: skip
+        remembered = begin()
         known = remembered.user_attrs.get(_DEFINITION)
+        if known not in (None, definition) and not _finished(remembered):
+            optuna.delete_study(study_name=name, storage=place)
+            remembered, known = begin(), None
         if known is None:
             remembered.set_user_attr(_DEFINITION, definition)
         left = remembered.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
@@ -379,6 +393,8 @@ def _result(future: Any, place: Place) -> Outcome | str:
         raise _gone(place)
     try:
         outcome: Outcome | str = future.result()
+    except UserError:
+        raise
     except Exception as error:  # noqa: BLE001 - Dask gives up when several workers have died over a design
         return f"{type(error).__name__}: {error}"
     return outcome
