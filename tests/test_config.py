@@ -100,6 +100,32 @@ def test_wrong_key_or_value_is_named(path: str, value: Any, expected: str) -> No
     assert expected in message(changed(path, value))
 
 
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        ({}, "TrainingPeople: 0, so Hwflow.Model.Train has nobody to train on; set it"),
+        ({"TrainingPeople": 41}, "TrainingPeople: 41 people, but the ORL set has 40"),
+        ({"TrainingPeople": 40}, "TrainingPeople: 40 of the 40 ORL people leave nobody to judge"),
+        ({"TrainingPeople": 39}, "TrainingPeople: 39 of the 40 ORL people leave one person to judge"),
+        (
+            {"TrainingPeople": 30, "CalibrationPeople": 39},
+            "CalibrationPeople: 39 of the 40 ORL people leave one",
+        ),
+        ({"TrainingPeople": 30, "Kind": "random"}, "TrainingPeople: random codes show nobody"),
+    ],
+)
+def test_people_that_make_no_sense_are_named(data: dict[str, Any], expected: str) -> None:
+    design = changed("Hwflow/Model/Train", {})
+    design["Hwflow"]["Data"] = {"Kind": "orl", **data}
+    assert expected in message(design)
+
+
+def test_enough_people_are_left_to_judge() -> None:
+    design = changed("Hwflow/Model/Distill", {"Teacher": "dlib-resnet"})
+    design["Hwflow"]["Data"] = {"Kind": "orl", "TrainingPeople": 38}
+    assert parse_config(design, "design.yaml").Hwflow.Data.known_people == 38
+
+
 def test_everything_wrong_is_in_one_message() -> None:
     data = changed("HLSConfig/Model/ReuseFactor", 0)
     data |= {"IOType": "x", "Clock": 5}

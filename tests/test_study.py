@@ -23,13 +23,17 @@ import tensorflow as tf
 from hwflow.models.seeding import seed_weights
 
 
-def network():
+def network(seed=3):
     layers = tf.keras.layers
     inputs = tf.keras.Input((16, 16, 3))
     x = layers.Conv2D(6, 3, strides=2, name="first")(inputs)
     x = layers.PReLU(shared_axes=[1, 2], name="act")(x)
     x = layers.Dense(8, name="last")(layers.Flatten()(x))
-    return seed_weights(tf.keras.Model(inputs, x), 3)
+    return seed_weights(tf.keras.Model(inputs, x), seed)
+
+
+def teacher():
+    return network(8)
 """
 BASE = {
     "Hwflow": {
@@ -142,6 +146,48 @@ def test_what_was_scored_is_not_scored_again(place: Path, monkeypatch: pytest.Mo
     write(place, STUDY)
 
 
+def test_students_of_another_network(place: Path) -> None:
+    """The teacher is the reference; designs with one distillation share it."""
+    distil = {"Teacher": "tiny:teacher", "Epochs": 3, "Batch": 16, "LearningRate": 0.003, "Augment": False}
+    study = {
+        "Title": "A student",
+        "Note": "Few pictures.",
+        "Base": "base.yaml",
+        "Reference": "teacher",
+        "Faces": {"Data": "faces", "Pairs": 40},
+        "Changes": {"Model.Distill": distil},
+        "Axes": {
+            "student": {
+                "before": {"Model.Distill": None, "Model.Prepare": None},
+                "float": {"Model.Prepare": None},
+                "w8": {},
+            }
+        },
+        "Columns": ["accuracy", "cosine", "weight_bits", "processor_s"],
+        "Figures": {"loss": {"Kind": "loss"}},
+    }
+    path = place / "students.yaml"
+    path.write_text(yaml.safe_dump(study, sort_keys=False))
+    words = ["study", str(path), "--out", str(place / "students"), "--trust"]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 0, result.output
+    found = json.loads((place / "students" / "results.json").read_text())["cells"]
+    before, distilled, w8 = (cell["metrics"] for cell in found[1:])
+    assert distilled["cosine"] > before["cosine"] + 0.1
+    assert w8["cosine"] == pytest.approx(distilled["cosine"], abs=0.05)
+    assert (before["weight_bits"], distilled["weight_bits"], w8["weight_bits"]) == (32, 32, 8)
+    assert found[2]["trainings"] == found[3]["trainings"]
+    assert not found[1]["trained"]
+    text = (place / "students" / "results.md").read_text()
+    assert "Few pictures." in text
+    assert "mean cosine to teacher" in text
+    assert "| teacher network |" in text
+    drawing = (place / "students" / "loss.svg").read_text()
+    assert drawing.count("<polyline") == 1
+    path.write_text(yaml.safe_dump(study | {"Changes": {}}, sort_keys=False))
+    assert "distilled from no network" in " ".join(CliRunner().invoke(app, words).output.split())
+
+
 def test_changes_of_a_design() -> None:
     design = {"ClockPeriod": 4, "Hwflow": {"Model": {"Source": "x", "Train": {"Epochs": 3}}}}
     changes = {
@@ -239,7 +285,7 @@ def test_a_line_lies_where_its_figures_are() -> None:
         Row({"bits": "w8"}, 1, trained=False, values={"accuracy": (0.98,)}),
         Row({"bits": "w2"}, 2, trained=True, values={"accuracy": (0.5, 0.6)}),
     ]
-    drawing = line(FigureConfig(X="bits", Y="accuracy"), rows)
+    drawing = line(FigureConfig(X="bits", Y="accuracy"), rows, StudyConfig.model_validate(STUDY))
     heights = [float(part.split('"')[0]) for part in drawing.split(' cy="')[1:]]
     assert heights[0] < heights[1]
     ticks = [float(part.split("<")[0]) for part in drawing.split('text-anchor="end" class="tick">')[1:6]]

@@ -16,7 +16,8 @@ from hwflow.prepare import prepare
 from hwflow.prepare.build import build
 from hwflow.prepare.pipeline import activation_ranges, float_net
 from hwflow.prepare.quantize import choose_grids
-from hwflow.train.loop import LOG, STATE, train
+from hwflow.train.logs import EVENTS, LOG
+from hwflow.train.loop import STATE, train
 
 pytestmark = pytest.mark.tf
 
@@ -57,6 +58,14 @@ def trained(
 ) -> Any:
     net, scheme = copy.deepcopy(started)
     return train(net, scheme, frames, people, config, folder=folder, seed=5), net, scheme
+
+
+def killed(steps: Any, _: int) -> Any:
+    """Steps of a training that ends within its third epoch."""
+    for step in steps:
+        if step == 7:
+            raise KeyboardInterrupt
+        yield step
 
 
 def unit_rows(n: int, seed: int) -> np.ndarray:
@@ -112,14 +121,43 @@ def test_margins_between_classes(angular: float, additive: float) -> None:
 def test_views_repeat_by_seed_and_stay_on_the_pixel_grid(frames: np.ndarray) -> None:
     import tensorflow as tf
 
-    from hwflow.train.augment import augment
+    from hwflow.train.augment import Crop, views
 
-    first, again, other = (augment(frames, tf.constant(seed)).numpy() for seed in ([1, 2], [1, 2], [1, 3]))
+    first, again, other = (
+        views(frames, [Crop(8, 8)], tf.constant(seed))[0].numpy() for seed in ([1, 2], [1, 2], [1, 3])
+    )
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
     assert np.array_equal(first * 128, np.round(first * 128))
     assert first.min() >= -1
     assert first.max() <= 127 / 128
+    assert np.array_equal(views(frames, [Crop(8, 8)])[0], frames)
+
+
+def test_two_crops_show_one_picture() -> None:
+    """Where two frames hold the same places of a face, moved and lit views of them show the same."""
+    import tensorflow as tf
+
+    from hwflow.faces.align import DLIB, arcface, around
+    from hwflow.train.augment import Crop, views
+
+    frames = [arcface(80), DLIB]
+    picture = around(frames)
+    crops = [Crop.of(frame, picture) for frame in frames]
+    for crop in crops:  # both lie inside, and neither is finer than the picture
+        corners = np.array([(x, y, 1) for x in (0, crop.width - 1) for y in (0, crop.height - 1)])
+        reached = corners @ np.reshape(crop.place, (2, 3)).T
+        assert reached.min() >= -1
+        assert reached.max() <= picture.size
+        assert np.hypot(crop.place[0], crop.place[3]) >= 0.999
+    rows, columns = np.mgrid[: picture.size, : picture.size] / picture.size
+    smooth = np.stack([rows, columns, rows * columns], axis=-1)[None].astype(np.float32) - 0.5
+    small, large = (view.numpy()[0] for view in views(smooth, crops, tf.constant([3, 4])))
+    # From a place of the smaller crop to the same one of the other.
+    first, second = (np.vstack([np.reshape(crop.place, (2, 3)), (0, 0, 1)]) for crop in crops)
+    places = np.array([(x, y, 1) for x in range(15, 65) for y in range(25, 75)]).T
+    x, y = np.rint((np.linalg.inv(second) @ first @ places)[:2]).astype(int)
+    assert np.abs(small[places[1], places[0]] - large[y, x]).max() < 0.03
 
 
 def test_the_student_computes_what_the_simulation_computes(started: Any, frames: np.ndarray) -> None:
@@ -171,13 +209,6 @@ def test_training_brings_the_student_nearer(started: Any, frames: np.ndarray, tm
 
 def test_a_killed_training_goes_on_where_it_was(started: Any, frames: np.ndarray, tmp_path: Path) -> None:
     whole, net, _ = trained(started, frames, tmp_path / "whole")
-
-    def killed(steps: Any, _: int) -> Any:
-        for step in steps:
-            if step == 7:  # within the third epoch
-                raise KeyboardInterrupt
-            yield step
-
     with pytest.raises(KeyboardInterrupt):
         train(*copy.deepcopy(started), frames, None, SHORT, folder=tmp_path / "cut", seed=5, track=killed)
     epochs, resumed, _ = trained(started, frames, tmp_path / "cut")
@@ -217,6 +248,26 @@ def test_a_loss_out_of_bounds_stops_and_keeps_the_last_good_state(
     assert "after epoch 1" in stopped.value.remedy
     monkeypatch.undo()
     assert len(trained(started, frames, tmp_path)[0]) == 4
+
+
+def test_logs_for_tensorboard(started: Any, frames: np.ndarray, tmp_path: Path) -> None:
+    """Every epoch stands there once, those before an interruption too; asking for them trains nothing anew."""
+    import tensorflow as tf
+    from tensorflow.core.util.event_pb2 import Event
+
+    with pytest.raises(KeyboardInterrupt):
+        train(*copy.deepcopy(started), frames, None, SHORT, folder=tmp_path, seed=5, track=killed)
+    epochs, _, _ = trained(started, frames, tmp_path, SHORT.model_copy(update={"TensorBoard": True}))
+    found: dict[str, dict[int, float]] = {}
+    for path in (tmp_path / EVENTS).iterdir():
+        for record in tf.data.TFRecordDataset(str(path)):
+            event = Event.FromString(record.numpy())
+            for value in event.summary.value:
+                assert event.step not in found.setdefault(value.tag, {})
+                found[value.tag][event.step] = float(tf.make_ndarray(value.tensor))
+    assert len(epochs) == SHORT.Epochs
+    assert found["epoch/loss"] == pytest.approx({epoch.number: epoch.loss for epoch in epochs})
+    assert set(found) == {"epoch/loss", "epoch/cosine", "epoch/learning_rate"}
 
 
 def test_what_training_needs(started: Any, frames: np.ndarray, tmp_path: Path) -> None:

@@ -143,12 +143,13 @@ def execute(
     Without ``train`` the network is as quantization leaves it.
     """
     from hwflow.config.load import load_config
+    from hwflow.config.schema import untrained
     from hwflow.flow.runner import Flow
     from hwflow.flow.steps import STEPS, needed_first
 
     design = load_config(config)
     if not train:
-        model = design.Hwflow.Model.model_copy(update={"Train": None})
+        model = untrained(design.Hwflow.Model)
         design = design.model_copy(update={"Hwflow": design.Hwflow.model_copy(update={"Model": model})})
     steps = needed_first(last) if last and only_needed else STEPS
     with ExitStack() as stack:

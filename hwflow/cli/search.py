@@ -173,9 +173,11 @@ def _evaluator(design: DesignConfig, path: Path, frames: int, *, trust: bool) ->
 
 
 def _model(design: DesignConfig, path: Path, *, trust: bool) -> Any:
+    from hwflow.flow.distillation import refuse_distillation
     from hwflow.models.source import is_quantized, load_source
 
     section = design.Hwflow.Model
+    refuse_distillation(section)
     model = load_source(
         section.Source, base_dir=path.parent, trust=trust or section.Trust, seed=design.Hwflow.Seed
     )
@@ -190,14 +192,16 @@ def _unseen(
     design: DesignConfig, path: Path, config: PrepareConfig, *, trust: bool
 ) -> tuple[Score, Score] | None:
     """Scores of the float network and of the one found on people that no step has seen."""
-    from hwflow.flow.data import load_faces
+    from hwflow.flow.data import input_frame, load_faces
     from hwflow.search import Evaluator
 
     data = design.Hwflow.Data
     if data.Kind != "orl":
         return None
-    faces, others = load_faces(data, "calibration"), load_faces(data, "evaluation")
-    evaluator = Evaluator(_model(design, path, trust=trust), faces.frames, others.frames, others.people)
+    model = _model(design, path, trust=trust)
+    frame = input_frame(tuple(model.inputs[0].shape[1:]))
+    faces, others = load_faces(data, "calibration", frame), load_faces(data, "evaluation", frame)
+    evaluator = Evaluator(model, faces.frames, others.frames, others.people)
     return evaluator.float_score(), evaluator.score(config)
 
 

@@ -36,7 +36,7 @@ def study(
     from hwflow.files import write_text
     from hwflow.study.runner import Runner
     from hwflow.study.schema import load_study
-    from hwflow.study.show import comma_separated, draw, markdown, rows, shown, titles
+    from hwflow.study.show import comma_separated, draw, label, markdown, rows, shown, titles
 
     settings = load_study(config)
     if not (config.parent / settings.Base).is_file():
@@ -60,14 +60,14 @@ def study(
     write_text(folder / RESULT, json.dumps(result, indent=1) + "\n")
     write_text(folder / SHEET, comma_separated(cells, settings))
     write_text(folder / TEXT, markdown(settings, cells, records[0]))
-    for name, figure in settings.Figures.items():
-        draw(name, figure, cells, records, folder)
+    for name in settings.Figures:
+        draw(name, settings, cells, records, folder)
     if as_json:
         emit_json(result)
         return
     heads = [f">{title}" for title in titles(settings)]
     lines = [
-        (", ".join(row.choices.values()) or "float network", *(shown(row, name) for name in settings.Columns))
+        (label(row.choices, settings), *(shown(row, name) for name in settings.Columns))
         for row in rows(cells)
     ]
     table(("design", *heads), lines)

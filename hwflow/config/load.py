@@ -12,7 +12,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from hwflow.config.hls import HlsConfig
-from hwflow.config.schema import DesignConfig, HwflowConfig, PrepareConfig
+from hwflow.config.schema import ORL_PEOPLE, DesignConfig, HwflowConfig, PrepareConfig
 from hwflow.errors import ConfigError, UserError, did_you_mean
 from hwflow.formats import parse as parse_format
 from hwflow.numerics.fixed import Cast, FixedType
@@ -95,7 +95,11 @@ def parse_config(data: dict[str, Any], where: str) -> DesignConfig:
         except ValidationError as error:
             findings += _findings(error, HlsConfig, ("HLSConfig",))
     if config is not None:
-        findings += [*_input_type(config.Hwflow), *_formats(config.Hwflow.Model.Prepare)]
+        findings += [
+            *_input_type(config.Hwflow),
+            *_formats(config.Hwflow.Model.Prepare),
+            *_people(config.Hwflow),
+        ]
     if config is None or findings:
         lines = "".join(f"\n  - {finding}" for finding in findings)
         raise ConfigError(f"{where}: {len(findings)} thing(s) to mend:{lines}")
@@ -156,6 +160,34 @@ def _formats(section: PrepareConfig | None) -> Iterator[str]:
                 parse_format(text)
         except UserError as error:  # noqa: PERF203 - all findings at once
             yield f"{place}.WeightFormat: {error.message}; {error.remedy}"
+
+
+def _people(section: HwflowConfig) -> Iterator[str]:
+    """What is wrong with who calibrates, who trains and who is left to judge."""
+    data, where = section.Data, "Hwflow.Data.{}"
+    trained = [name for name in ("Distill", "Train") if getattr(section.Model, name) is not None]
+    if data.Kind != "orl":
+        if data.TrainingPeople:
+            yield (
+                f"{where.format('TrainingPeople')}: random codes show nobody; "
+                "set Hwflow.Data.Kind: orl, or take the key out"
+            )
+        return
+    if trained and not data.TrainingPeople:
+        yield (
+            f"{where.format('TrainingPeople')}: 0, so Hwflow.Model.{trained[0]} has nobody to train on; "
+            f"set it, for example to 30 of the {ORL_PEOPLE} people; accuracy is then that on the others"
+        )
+    for name in ("CalibrationPeople", "TrainingPeople"):
+        count = getattr(data, name)
+        if count > ORL_PEOPLE:
+            yield f"{where.format(name)}: {count} people, but the ORL set has {ORL_PEOPLE}"
+        elif count > ORL_PEOPLE - 2:
+            left = "nobody" if count == ORL_PEOPLE else "one person"
+            yield (
+                f"{where.format(name)}: {count} of the {ORL_PEOPLE} ORL people leave {left} to judge, and pairs of "
+                f"different people take two; {ORL_PEOPLE - 2} at most"
+            )
 
 
 def _position(error: yaml.YAMLError) -> str:

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from hwflow.config.reserved import check_name
 
 PerMille = Annotated[int, Field(ge=0, le=999)]
+ORL_PEOPLE = 40
 
 
 class _Section(BaseModel):
@@ -64,8 +65,8 @@ class PrepareConfig(_Section):
     Layers: dict[str, LayerBits] = Field(default_factory=dict, description="exceptions by layer name")
 
 
-class TrainConfig(_Section):
-    """Quantization-aware training: a prepared network learns to give the embeddings of the float one."""
+class _Training(_Section):
+    """What all trainings say."""
 
     Epochs: int = Field(20, ge=1, description="passes through the training data")
     Batch: int = Field(32, ge=2, description="inputs a step")
@@ -77,19 +78,39 @@ class TrainConfig(_Section):
         description="distance of embeddings alone, or also of pairs' similarities from verification thresholds",
     )
     EmbeddingWeight: float = Field(1.0, ge=0, description="weight of the distance of embeddings")
-    FeatureWeight: float = Field(0.0, ge=0, description="weight of the distance of the tensors on the way")
     ClassWeight: float = Field(0.0, ge=0, description="weight of an ArcFace term over the people shown")
     Share: float = Field(1.0, gt=0, le=1, description="share of the pictures to train on, drawn by seed")
     Labels: bool = Field(
         False, description="pictures of one person are same pairs, not only views of one picture"
     )
     Augment: bool = Field(True, description="mirror, turn, move, scale and light pictures")
+    TensorBoard: bool = Field(False, description="log for TensorBoard, beside the CSV file")
+
+
+class DistillConfig(_Training):
+    """Distillation: the float network learns to give the embeddings of another one, before it is quantized."""
+
+    Teacher: str = Field(
+        description="network that is learned from: zoo name, path of a .h5/.keras file, or factory 'module:function'"
+    )
+    Blend: float = Field(
+        0.0, ge=0, le=1, description="share of the pictures that another one is laid over, more or less transparent"
+    )
+
+
+class TrainConfig(_Training):
+    """Quantization-aware training: a prepared network learns to give the embeddings of the float one."""
+
+    FeatureWeight: float = Field(0.0, ge=0, description="weight of the distance of the tensors on the way")
 
 
 class ModelConfig(_Section):
     """Where the network comes from."""
 
     Source: str = Field(description="zoo name, path of a .h5/.keras file, or factory 'module:function'")
+    Distill: DistillConfig | None = Field(
+        None, description="train the float model for the embeddings of another one, before it is quantized"
+    )
     Prepare: PrepareConfig | None = Field(
         None, description="quantize a float model; absent for a model that is quantized already"
     )
@@ -97,13 +118,19 @@ class ModelConfig(_Section):
     Trust: bool = Field(False, description="allow model files and factories that execute code")
 
 
+def untrained(model: ModelConfig) -> ModelConfig:
+    """The same without training; a teacher is loaded and looked at, but not learned from."""
+    distill = model.Distill and model.Distill.model_copy(update={"Epochs": 0})
+    return model.model_copy(update={"Distill": distill, "Train": None})
+
+
 class DataConfig(_Section):
     """Stimuli: faces for calibration, verification and accuracy."""
 
     Kind: Literal["orl", "random"] = Field("random", description="ORL faces, or random codes by seed")
     InputType: str = Field("ap_fixed<8,1>", description="grid of the network's input")
-    CalibrationPeople: int = Field(10, ge=1, le=39, description="ORL people used for calibration only")
-    TrainingPeople: int = Field(0, ge=0, le=39, description="first ORL people, used for training only")
+    CalibrationPeople: int = Field(10, ge=1, description="ORL people used for calibration only")
+    TrainingPeople: int = Field(0, ge=0, description="first ORL people, used for training only")
     Alignment: Literal["auto", "yunet", "fixed-crop"] = Field("auto", description="face alignment method")
 
     @property

@@ -105,6 +105,7 @@ class Bench:
     """
 
     def __init__(self, study: StudyConfig, base: Path, *, trust: bool = False) -> None:
+        from hwflow.flow.distillation import refuse_distillation
         from hwflow.models.source import load_source
 
         self._study, self._path = study, base
@@ -115,6 +116,7 @@ class Bench:
         self._target = targets.target(study.Target)
         self._mcu = load_mcu(study.Mcu)
         self._clock = study.Clock or 1000 / self._design.ClockPeriod
+        refuse_distillation(section.Model)
         model = load_source(section.Model.Source, base_dir=base.parent, trust=trust, seed=section.Seed)
         prepare = section.Model.Prepare
         self._networks: Networks = (

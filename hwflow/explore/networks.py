@@ -18,7 +18,7 @@ from hwflow.cost.complexity import complexity
 from hwflow.errors import ConfigError
 from hwflow.explore.schema import StudyConfig
 from hwflow.explore.space import HARDWARE, Point, check_places, prepared
-from hwflow.flow.data import calibration_frames, load_faces
+from hwflow.flow.data import calibration_frames, input_frame, load_faces
 from hwflow.numerics.fixed import Cast
 from hwflow.prepare.build import Scheme, build
 from hwflow.prepare.net import Net
@@ -148,7 +148,7 @@ class Quantizations:
         shape = tuple(model.inputs[0].shape[1:])
         calibration = calibration_frames(section.Data, shape, section.Seed)
         if section.Data.Kind == "orl":
-            faces = load_faces(section.Data, "evaluation")
+            faces = load_faces(section.Data, "evaluation", input_frame(shape))
             inputs, people = faces.frames, faces.people
         else:
             inputs, people = calibration, None

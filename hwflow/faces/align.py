@@ -28,13 +28,14 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, files
+from math import ceil
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hwflow.errors import ToolNotFoundError, UserError
+from hwflow.errors import ConfigError, ToolNotFoundError, UserError
 from hwflow.tools.paths import cache_dir
 
 _log = logging.getLogger(__name__)
@@ -81,6 +82,54 @@ _ARCFACE = (
 #: Mean eye centres, nose tip and mouth corners of dlib's mean face with a margin of a quarter on each side.
 DLIB = Frame(150, ((0.3170, 0.3107), (0.6698, 0.3107), (0.4934, 0.5104), (0.3361, 0.6868), (0.6507, 0.6868)))
 ARCFACE = arcface()
+
+
+def frame_of(shape: tuple[int, ...]) -> Frame:
+    """The frame for faces of a shape: dlib's at its 150 pixels, else ArcFace's.
+
+    Raises
+    ------
+    ConfigError
+        When the shape is not that of a face.
+    """
+    if len(shape) != 3 or shape[0] != shape[1] or shape[2] not in (1, 3):
+        raise ConfigError(
+            f"the network takes inputs of shape {shape}, not square grey or RGB faces",
+            "evaluate a network of faces",
+        )
+    return DLIB if shape[0] == DLIB.size else arcface(shape[0])
+
+
+def takes_pixels(frame: Frame) -> bool:
+    """Whether networks of a frame take pixels as they are, 0 to 255, and not ``(pixel - 128) / 128``."""
+    return frame == DLIB
+
+
+def around(frames: Sequence[Frame]) -> Frame:
+    """A frame that holds what several show, none of which is finer.
+
+    Its face is that of the first: a crop of the first is exact, crops of the others are as near as the templates are
+    alike.
+    """
+    first = frames[0]
+    if all(frame == first for frame in frames):
+        return first
+    maps = [similarity(frame.points, first.points) for frame in frames]
+    corners = np.concatenate(
+        [
+            np.array([(x, y) for x in (0, frame.size) for y in (0, frame.size)]) @ to_first[:, :2].T
+            + to_first[:, 2]
+            for frame, to_first in zip(frames, maps, strict=True)
+        ]
+    )
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    side = float((high - low).max())
+    finest = max(1 / float(np.linalg.norm(to_first[:, 0])) for to_first in maps)
+    size = ceil(side * finest)
+    points = (first.points - (low + high - side) / 2) * (size / side)
+    return Frame(size, tuple((x / size, y / size) for x, y in points.tolist()))
+
+
 # the same points in a typical portrait (mean of detections in the ORL set), as fractions of width and height
 _PORTRAIT = np.array([[0.314, 0.46], [0.671, 0.461], [0.493, 0.629], [0.342, 0.759], [0.645, 0.761]])
 _UPSCALE = 3.0

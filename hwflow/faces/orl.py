@@ -16,9 +16,10 @@ from importlib.metadata import PackageNotFoundError, files
 import numpy as np
 from numpy.typing import NDArray
 
+from hwflow.config.schema import ORL_PEOPLE
 from hwflow.errors import ToolNotFoundError, UserError
 
-PEOPLE = 40
+PEOPLE = ORL_PEOPLE
 PICTURES = 10
 _MEMBER = re.compile(r"ORL_faces/s(?P<person>\d+)/(?P<picture>\d+)\.pgm$")
 _PGM_HEADER = re.compile(rb"P5\s+(?P<width>\d+)\s+(?P<height>\d+)\s+255\s")

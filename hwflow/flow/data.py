@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from hwflow.config.schema import DataConfig
 from hwflow.errors import ConfigError
+from hwflow.faces.align import ARCFACE, Frame, align, frame_of, takes_pixels, to_input
 from hwflow.ir.graph import QuantGraph
 from hwflow.numerics.codes import from_codes, to_codes
 from hwflow.numerics.fixed import Cast, Codes
@@ -28,7 +29,7 @@ class Faces:
 
     Parameters
     ----------
-    frames : ndarray of float32, shape (n, 112, 112, 3)
+    frames : ndarray of float32, shape (n, size, size, 3)
         Inputs on the grid ``fixed<8,1>``.
     people : ndarray of int64, shape (n,)
         Who is shown.
@@ -41,13 +42,14 @@ class Faces:
     method: str
 
 
-def load_faces(config: DataConfig, use: Literal["calibration", "training", "evaluation"]) -> Faces:
-    """ORL faces of the people used for calibration, for training, or for neither."""
-    from hwflow.faces.align import align, to_input
+def load_faces(
+    config: DataConfig, use: Literal["calibration", "training", "evaluation"], frame: Frame = ARCFACE
+) -> Faces:
+    """ORL faces of the people used for calibration, for training, or for neither, aligned to a frame."""
     from hwflow.faces.orl import load_orl
 
     orl = load_orl()
-    aligned = align(orl.images, config.Alignment)
+    aligned = align(orl.images, config.Alignment, frame)
     chosen = {
         "calibration": orl.people <= config.CalibrationPeople,
         "training": orl.people <= config.TrainingPeople,
@@ -85,10 +87,19 @@ def calibration_frames(config: DataConfig, shape: tuple[int, ...], seed: int) ->
     """
     if config.Kind == "random":
         return random_frames(shape, RANDOM_FRAMES, seed, config.InputType).astype(np.float32)
-    frames = load_faces(config, "calibration").frames
-    if frames.shape[1:] != shape:
+    return load_faces(config, "calibration", input_frame(shape)).frames
+
+
+def input_frame(shape: tuple[int, ...]) -> Frame:
+    """The frame of faces that a network takes.
+
+    Raises
+    ------
+    ConfigError
+        When it takes no colour faces from -1 to 1.
+    """
+    if len(shape) != 3 or shape[0] != shape[1] or shape[2] != 3 or takes_pixels(frame_of(shape)):
         raise ConfigError(
-            f"Hwflow.Data.Kind: faces of shape {frames.shape[1:]} do not fit the model's input {shape}",
-            "use 'random' for this model",
+            f"Hwflow.Data.Kind: faces do not fit the model's input {shape}", "use 'random' for this model"
         )
-    return frames
+    return frame_of(shape)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from hwflow.errors import ConfigError, UserError
 from hwflow.faces import embeddings as shapes
 from hwflow.faces import verification
-from hwflow.faces.align import DLIB, Frame, Images, Method, arcface, to_input
+from hwflow.faces.align import Frame, Images, Method, frame_of, takes_pixels, to_input
 from hwflow.faces.datasets.base import FaceSet, Pairs, with_drawn_folds
 from hwflow.faces.datasets.stream import Losses, aligned_batches, check_readable
 from hwflow.faces.verification import Accuracy, Flags, Floats, Integers, Measure
@@ -64,22 +64,6 @@ class Network:
         return frame_of(self.shape)
 
 
-def frame_of(shape: tuple[int, ...]) -> Frame:
-    """The frame for faces of a shape: dlib's at its 150 pixels, else ArcFace's.
-
-    Raises
-    ------
-    ConfigError
-        When the shape is not that of a face.
-    """
-    if len(shape) != 3 or shape[0] != shape[1] or shape[2] not in (1, 3):
-        raise ConfigError(
-            f"the network takes inputs of shape {shape}, not square grey or RGB faces",
-            "evaluate a network of faces",
-        )
-    return DLIB if shape[0] == DLIB.size else arcface(shape[0])
-
-
 def as_input(faces: Images, shape: tuple[int, ...], grid: FixedType | None) -> NDArray[np.float32]:
     """Faces as the network takes them.
 
@@ -101,7 +85,7 @@ def as_input(faces: Images, shape: tuple[int, ...], grid: FixedType | None) -> N
     if shape[2] == 1:
         luma = faces @ np.array([0.299, 0.587, 0.114])
         faces = np.rint(luma).astype(np.uint8)[..., None]
-    whole = shape[0] == DLIB.size if grid is None else grid.range()[1] >= 255 * 2.0**grid.frac
+    whole = takes_pixels(frame_of(shape)) if grid is None else grid.range()[1] >= 255 * 2.0**grid.frac
     return faces.astype(np.float32) if whole else to_input(faces)
 
 

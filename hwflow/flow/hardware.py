@@ -13,7 +13,7 @@ import numpy as np
 from hwflow.config.schema import DesignConfig
 from hwflow.errors import ConfigError, VerificationError
 from hwflow.flow.context import Context
-from hwflow.flow.data import Frames, load_faces, random_codes
+from hwflow.flow.data import Frames, input_frame, load_faces, random_codes
 from hwflow.flow.model import prepared_model, source_model
 from hwflow.flow.runner import Step
 from hwflow.ir.graph import QuantGraph
@@ -202,10 +202,7 @@ def _faces_shown(context: Context, graph: QuantGraph) -> tuple[Frames, list[int]
             f"{len(graph.inputs)} inputs and {len(graph.outputs)} outputs",
             "use 'random' for this model",
         )
-    shape = graph.node(graph.inputs[0]).shape
-    faces = load_faces(data, "evaluation")
-    if faces.frames.shape[1:] != shape:
-        raise ConfigError(f"Hwflow.Data.Kind: faces do not fit the model's input {shape}", "use 'random'")
+    faces = load_faces(data, "evaluation", input_frame(graph.node(graph.inputs[0]).shape))
     # Two pictures of one person beside the other, so that the similarity matrix shows both kinds of pairs.
     chosen: list[int] = []
     for person in dict.fromkeys(faces.people.tolist()):
@@ -338,8 +335,8 @@ def _faces(context: Context) -> None:
     from hwflow.verify.rtlsim import cores
 
     graph = the_graph(context)
-    faces = load_faces(context.config.Hwflow.Data, "evaluation")
     node, output = graph.node(graph.inputs[0]), graph.node(graph.outputs[0])
+    faces = load_faces(context.config.Hwflow.Data, "evaluation", input_frame(node.shape))
     chunks = frame_chunks(to_codes(faces.frames, node.type))
     outputs = golden_outputs(context.run_dir / GRAPH, chunks, cores())
     codes = np.concatenate(list(context.track(outputs, len(chunks), "golden faces")))

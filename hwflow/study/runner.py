@@ -25,6 +25,7 @@ from hwflow.faces.datasets import FaceSet, open_faces
 from hwflow.faces.verification import paired_cosine
 from hwflow.files import write_text
 from hwflow.flow.data import Frames, calibration_frames
+from hwflow.flow.distillation import Distillation
 from hwflow.flow.evaluation import Network, Vectors, as_input, evaluate
 from hwflow.flow.model import TRAINING, trainer
 from hwflow.flow.progress import Progress
@@ -41,7 +42,7 @@ from hwflow.study.schema import Layers, Settings, StudyConfig, changed
 if TYPE_CHECKING:
     import tensorflow as tf
 
-CELLS, CELL, FLOAT = "cells", "cell.json", "float"
+CELLS, CELL, FLOAT, DISTILLED = "cells", "cell.json", "float", "distilled"
 _EVALUATION, _EMBEDDINGS = "evaluation.json", "embeddings-{}.npy"
 _BITS_OF_A_FLOAT = 32
 
@@ -52,7 +53,7 @@ class Cell(BaseModel):
     Parameters
     ----------
     choices : dict of str to str
-        Choice of each axis; empty for the float network.
+        Choice of each axis; empty for the reference.
     seed : int
         Seed of the design.
     trained : bool
@@ -61,6 +62,8 @@ class Cell(BaseModel):
         Figures; None where there are too few pairs to tell.
     folder : str
         Its folder below that of the study: evaluation, embeddings, drawings, training.
+    trainings : tuple of str
+        Folders with the logs of its trainings, in their order; a distillation may be shared by several designs.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -70,11 +73,7 @@ class Cell(BaseModel):
     trained: bool
     metrics: dict[str, float | None]
     folder: str
-
-    @property
-    def name(self) -> str:
-        """What it is called where there is one line for it."""
-        return ", ".join(self.choices.values()) or FLOAT
+    trainings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +82,15 @@ class _Task:
 
     choices: dict[str, str]
     config: HwflowConfig
+
+    @property
+    def trained(self) -> bool:
+        """Whether its weights depend on the seed."""
+        return _learns(self.config)
+
+
+def _learns(config: HwflowConfig) -> bool:
+    return config.Model.Train is not None or config.Model.Distill is not None
 
 
 class Runner:
@@ -114,6 +122,8 @@ class Runner:
         self._base_path = path.parent / study.Base
         self._faces_path = path.parent / study.Faces.Data if study.Faces.Data else None
         self._tasks = list(self._designs(path))
+        self._first = _Task({}, self._base if study.Reference == "float" else self._teaching(path))
+        self._lessons: tuple[str, Distillation] | None = None
         self._starts: dict[str, Quantized] = {}
         self._left = Counter(_start(task.config) for task in self._tasks)
         self._known = max(
@@ -130,12 +140,12 @@ class Runner:
         ]
         for number, seed in enumerate(self._study.Seeds):
             for choices, config in checked:
-                if config.Model.Train is not None or number == 0:
+                if _learns(config) or number == 0:
                     yield _Task(choices, config.model_copy(update={"Seed": seed}))
 
     def _config(self, design: dict[str, Any], changes: Settings, where: str) -> HwflowConfig:
         config = parse_config(changed(design, changes, self._layers), where).Hwflow
-        if config.Model.Prepare is None:
+        if config.Model.Prepare is None and config.Model.Distill is None and self._study.Reference == "float":
             raise ConfigError(
                 f"{where}: nothing quantizes the network", "add Model.Prepare to the base or the changes"
             )
@@ -143,13 +153,28 @@ class Runner:
             raise ConfigError(f"{where}: Model.Source differs from the base's", "make a study of its own")
         return config
 
+    def _teaching(self, path: Path) -> HwflowConfig:
+        """A design that is distilled; all that are have the same teacher."""
+        found = {t.config.Model.Distill.Teacher: t.config for t in self._tasks if t.config.Model.Distill}
+        if len(found) != 1:
+            raise ConfigError(
+                f"{path}: Reference: teacher, but designs are distilled from {' and '.join(found) or 'no network'}",
+                "set Model.Distill with one Teacher for all, or Reference: float",
+            )
+        return next(iter(found.values()))
+
     @cached_property
     def _model(self) -> tf.keras.Model:
         source = self._base.Model.Source
-        model = load_source(source, base_dir=self._base_path.parent, trust=self._trust, seed=self._base.Seed)
+        model = self._loaded(self._base.Seed)
         if is_quantized(model):
             raise ConfigError(f"{source} is quantized already", "study a float network")
         return model
+
+    def _loaded(self, seed: int) -> tf.keras.Model:
+        return load_source(
+            self._base.Model.Source, base_dir=self._base_path.parent, trust=self._trust, seed=seed
+        )
 
     @cached_property
     def _net(self) -> Net:
@@ -171,15 +196,14 @@ class Runner:
         )
 
     def run(self) -> list[Cell]:
-        """Score the float network and all designs; those that were scored before are read.
+        """Score the reference and all designs; those that were scored before are read.
 
         Returns
         -------
         list of Cell
-            The float network first.
+            The reference first.
         """
-        first = _Task({}, self._base)
-        tasks = [first, *self._tasks]
+        tasks = [self._first, *self._tasks]
         return [self._cell(task) for task in self._progress.track(tasks, len(tasks), "designs")]
 
     def evaluation(self, cell: Cell) -> EvaluationRecord:
@@ -195,22 +219,25 @@ class Runner:
             if kept["key"] == key:
                 return Cell.model_validate(kept["cell"]).model_copy(update={"choices": task.choices})
         (self._folder / folder).mkdir(parents=True, exist_ok=True)
-        metrics = self._scored(task, self._folder / folder)
+        metrics, trainings = self._scored(task, folder)
         cell = Cell(
-            choices=task.choices, seed=task.config.Seed, trained=task.config.Model.Train is not None,
-            metrics=metrics, folder=str(folder),
+            choices=task.choices, seed=task.config.Seed, trained=bool(task.choices) and task.trained,
+            metrics=metrics, folder=str(folder), trainings=trainings,
         )  # fmt: skip
         write_text(path, json.dumps({"key": key, "cell": cell.model_dump()}, indent=1) + "\n")
         return cell
 
     def _key(self, task: _Task) -> str:
         """What a design's figures depend on; options that it leaves as they are may be added to hwflow."""
-        source = self._base_path.parent / task.config.Model.Source
+        model = task.config.Model
+        said: Any = model.Source
+        if task.choices:
+            said = model.model_dump(mode="json", exclude_defaults=True)
+        elif self._study.Reference == "teacher":
+            said = self._distillation_key(task.config)
         parts = {
-            "model": task.config.Model.model_dump(mode="json", exclude_defaults=True)
-            if task.choices
-            else task.config.Model.Source,
-            "file": hashlib.sha256(source.read_bytes()).hexdigest() if source.is_file() else None,
+            "model": said,
+            "file": _file_hash(self._base_path.parent / model.Source),
             "data": task.config.Data.model_dump(mode="json", exclude_defaults=True),
             "seed": task.config.Seed,
             "faces": [
@@ -220,43 +247,83 @@ class Runner:
             ],
             "version": hwflow.__version__,
         }
-        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+        return _hash(parts)
 
-    def _scored(self, task: _Task, folder: Path) -> dict[str, float | None]:
-        config, name = task.config, ", ".join(task.choices.values()) or FLOAT
-        if not task.choices:
-            network = simulated(self._net, None, "float")
-            stored, time, weights = {"weight_bits": float(_BITS_OF_A_FLOAT)}, {}, _weights(self._net)
+    def _distillation_key(self, config: HwflowConfig) -> str:
+        """What the float network of a design that is distilled depends on."""
+        distill, base_dir = config.Model.Distill, self._base_path.parent
+        assert distill is not None, "asked for designs that are distilled"
+        parts = {
+            "source": [config.Model.Source, _file_hash(base_dir / config.Model.Source)],
+            "distill": distill.model_dump(mode="json", exclude_defaults=True, exclude={"TensorBoard"}),
+            "teacher": _file_hash(base_dir / distill.Teacher),
+            "data": config.Data.model_dump(mode="json", exclude_defaults=True),
+            "seed": config.Seed,
+        }
+        return _hash(parts)
+
+    def _scored(self, task: _Task, folder: Path) -> tuple[dict[str, float | None], tuple[str, ...]]:
+        """Figures of a design, and the folders of its trainings."""
+        place = self._folder / folder
+        trainings: list[str] = []
+        if task.choices:
+            network, stored, trainings = self._network(task.config, folder)
+        elif self._study.Reference == "teacher":
+            lessons = self._distillation(task.config, self._model)
+            network, stored = lessons.network, _stored(_BITS_OF_A_FLOAT, lessons.teacher.weights)
         else:
-            assert config.Model.Prepare is not None, "checked with the design"
-            frames = calibration_frames(config.Data, tuple(self._model.inputs[0].shape[1:]), config.Seed)
-            found = self._quantized(config, frames)
-            train = trainer(config, frames, folder / TRAINING, self._progress)
-            if train is not None:
-                train(found.net, found.scheme, found.exact)
-            network = simulated(found.net, found.scheme, "simulated")
-            stored = {"weight_bits": stored_weight_bits(found.net, found.scheme, config.Model.Prepare)}
-            time, weights = _time(folder / TRAINING) if train else {}, _weights(found.net)
+            network = simulated(self._net, None, "float")
+            stored = _stored(_BITS_OF_A_FLOAT, _weights(self._net))
         record = evaluate(
-            name, [network], self._faces, chosen_method(config.Data.Alignment), folder, self._progress,
-            self._base.Seed,
+            ", ".join(task.choices.values()) or self._study.Reference, [network], self._faces,
+            chosen_method(task.config.Data.Alignment), place, self._progress, self._base.Seed,
         )[0]  # fmt: skip
-        stored["weight_mbit"] = stored["weight_bits"] * weights / 1e6
-        cosines = self._cosines(folder / _EMBEDDINGS.format(network.kind)) if task.choices else {}
-        return {**_figures(record), **cosines, **stored, **time}
+        cosines = self._cosines(place / _EMBEDDINGS.format(network.kind)) if task.choices else {}
+        time = _time([self._folder / name for name in trainings]) if trainings else {}
+        return {**_figures(record), **cosines, **stored, **time}, tuple(trainings)
 
-    def _quantized(self, config: HwflowConfig, frames: Frames) -> Quantized:
+    def _network(
+        self, config: HwflowConfig, folder: Path
+    ) -> tuple[Network, dict[str, float | None], list[str]]:
+        """A design's network after its trainings, what its weights take, and the folders of the trainings."""
+        frames = calibration_frames(config.Data, tuple(self._model.inputs[0].shape[1:]), config.Seed)
+        model, trainings = self._model, []
+        if config.Model.Distill is not None:
+            place = Path(DISTILLED) / self._distillation_key(config)
+            model, trainings = self._loaded(config.Seed), [str(place)]
+            self._distillation(config, model).run(model, self._folder / place, self._progress)
+        if config.Model.Prepare is None:
+            net, _ = float_net(model, frames, PrepareConfig(Equalize=False))
+            return simulated(net, None, "float"), _stored(_BITS_OF_A_FLOAT, _weights(net)), trainings
+        found = self._quantized(model, config, frames)
+        train = trainer(config, frames, self._folder / folder / TRAINING, self._progress)
+        if train is not None:
+            train(found.net, found.scheme, found.exact)
+            trainings.append(str(folder / TRAINING))
+        bits = stored_weight_bits(found.net, found.scheme, config.Model.Prepare)
+        network = simulated(found.net, found.scheme, "simulated")
+        return network, _stored(bits, _weights(found.net)), trainings
+
+    def _distillation(self, config: HwflowConfig, student: tf.keras.Model) -> Distillation:
+        """Teacher and pictures of a design; those of the last one are kept."""
+        key = self._distillation_key(config)
+        if self._lessons is None or self._lessons[0] != key:
+            lessons = Distillation(config, student, base_dir=self._base_path.parent, trust=self._trust)
+            self._lessons = key, lessons
+        return self._lessons[1]
+
+    def _quantized(self, model: tf.keras.Model, config: HwflowConfig, frames: Frames) -> Quantized:
         """A design's network before training; kept while other designs are to be trained from it."""
-        assert config.Model.Prepare is not None, "checked with the design"
+        assert config.Model.Prepare is not None, "asked for designs that are quantized"
         key = _start(config)
         if key not in self._starts:
-            self._starts[key] = quantize(self._model, frames, config.Model.Prepare)
+            self._starts[key] = quantize(model, frames, config.Model.Prepare)
         self._left[key] -= 1
         found = self._starts[key] if self._left[key] > 0 else self._starts.pop(key)
         return replace(found, net=copy.deepcopy(found.net), scheme=copy.deepcopy(found.scheme))
 
     def _cosines(self, path: Path) -> dict[str, float]:
-        """Of a design's embeddings to the float network's."""
+        """Of a design's embeddings to the reference's."""
         exact = np.load(self._folder / CELLS / FLOAT / _EMBEDDINGS.format(FLOAT), mmap_mode="r")
         cosine = paired_cosine(np.load(path, mmap_mode="r"), exact)
         good = cosine[np.isfinite(cosine)]
@@ -264,10 +331,24 @@ class Runner:
 
 
 def _start(config: HwflowConfig) -> str:
-    """What a network depends on before it is trained."""
-    assert config.Model.Prepare is not None, "checked with the design"
-    seed = config.Seed if config.Data.Kind == "random" else None
-    return f"{config.Model.Prepare.model_dump_json()} {config.Data.model_dump_json()} {seed}"
+    """What a quantized network depends on before it is trained."""
+    prepare, distill = config.Model.Prepare, config.Model.Distill
+    sections = [section and section.model_dump_json() for section in (prepare, distill, config.Data)]
+    seed = config.Seed if config.Data.Kind == "random" or distill else None
+    return f"{sections} {seed}"
+
+
+def _hash(parts: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _file_hash(path: Path) -> str | None:
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
+
+
+def _stored(bits: float, weights: int) -> dict[str, float | None]:
+    """What a network's weights take."""
+    return {"weight_bits": float(bits), "weight_mbit": bits * weights / 1e6}
 
 
 def simulated(net: Net, scheme: Scheme | None, kind: Any) -> Network:
@@ -297,10 +378,10 @@ def _weights(net: Net) -> int:
     return sum(node.arrays["kernel"].size for node in net if node.kind in WEIGHTED)
 
 
-def _time(folder: Path) -> dict[str, float]:
-    from hwflow.train.loop import read_log
+def _time(folders: Iterable[Path]) -> dict[str, float]:
+    from hwflow.train.logs import read_log
 
-    epochs = read_log(folder)
+    epochs = [epoch for folder in folders for epoch in read_log(folder)]
     return {
         "wall_s": sum(epoch.wall_s for epoch in epochs),
         "processor_s": sum(epoch.processor_s for epoch in epochs),

@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from hwflow.config.load import parse, read_yaml
 from hwflow.errors import ConfigError, did_you_mean
 
-#: Figures of a design: title of the column, factor and digits of what is shown.
+#: Figures of a design: title of the column, factor and digits of what is shown. Cosines are to the reference.
 METRICS: Mapping[str, tuple[str, float, int]] = {
     "accuracy": ("accuracy, %", 100, 2),
     "eer": ("EER, %", 100, 2),
@@ -24,7 +24,7 @@ METRICS: Mapping[str, tuple[str, float, int]] = {
     "tpr_1e-3": ("TPR at FPR 1e-3, %", 100, 2),
     "tpr_1e-4": ("TPR at FPR 1e-4, %", 100, 2),
     "tpr_1e-5": ("TPR at FPR 1e-5, %", 100, 2),
-    "cosine": ("mean cosine to float", 1, 4),
+    "cosine": ("mean cosine to {reference}", 1, 4),
     "cosine_min": ("smallest cosine", 1, 4),
     "weight_bits": ("bits of a weight", 1, 2),
     "weight_mbit": ("weights, Mbit", 1, 3),
@@ -64,8 +64,9 @@ class FacesConfig(_Section):
 class FigureConfig(_Section):
     """A drawing of the study."""
 
-    Kind: Literal["line", "roc", "tsne"] = Field(
-        "line", description="a metric over an axis or a metric; ROC of all designs; t-SNE of each"
+    Kind: Literal["line", "roc", "tsne", "loss"] = Field(
+        "line",
+        description="a metric over an axis or a metric; ROC of all designs; t-SNE of each; loss of trainings by epoch",
     )
     X: str = Field("", description="line: name of an axis, or a metric")
     Y: MetricName = Field("accuracy", description="line: a metric")
@@ -76,6 +77,7 @@ class StudyConfig(_Section):
     """A study: the product of its axes, each cell a design with its own changes to the base."""
 
     Title: str = Field(description="what is studied")
+    Note: str = Field("", description="what a reader of the figures must know")
     Base: str = Field(description="YAML file of the design that is changed, relative to the study")
     Changes: Settings = Field(
         default_factory=dict, description="changes of all designs: 'Model.Prepare.WeightBits: 4' ..."
@@ -85,6 +87,10 @@ class StudyConfig(_Section):
     )
     Seeds: list[Annotated[int, Field(ge=0)]] = Field(
         [1], min_length=1, description="seeds of designs that are trained; others have one"
+    )
+    Reference: Literal["float", "teacher"] = Field(
+        "float",
+        description="first row, which cosines are to: the base's float network, or the teacher of distilled designs",
     )
     Faces: FacesConfig = Field(default_factory=FacesConfig, description="what designs are scored on")
     Columns: list[MetricName] = Field(

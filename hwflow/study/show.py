@@ -18,7 +18,7 @@ from hwflow.records import EvaluationRecord
 from hwflow.report import svg
 from hwflow.report.figures import roc_curves
 from hwflow.report.files import drawing_file
-from hwflow.study.runner import FLOAT, Cell
+from hwflow.study.runner import Cell
 from hwflow.study.schema import METRICS, FigureConfig, StudyConfig
 
 _SERIES = 4
@@ -33,7 +33,7 @@ class Row:
     Parameters
     ----------
     choices : dict of str to str
-        Choice of each axis; empty for the float network.
+        Choice of each axis; empty for the reference.
     seeds : int
         How many seeds.
     trained : bool
@@ -85,9 +85,19 @@ def shown(row: Row, metric: str) -> str:
     return text if deviation is None else f"{text} ± {factor * deviation:.{digits}f}"
 
 
+def title(metric: str, study: StudyConfig) -> str:
+    """What a metric is called."""
+    return METRICS[metric][0].format(reference=study.Reference)
+
+
 def titles(study: StudyConfig) -> list[str]:
     """Heads of the columns of figures."""
-    return [METRICS[name][0] for name in study.Columns]
+    return [title(name, study) for name in study.Columns]
+
+
+def label(choices: Mapping[str, str], study: StudyConfig) -> str:
+    """What a design is called where there is one line for it."""
+    return ", ".join(choices.values()) or f"{study.Reference} network"
 
 
 def _table(study: StudyConfig, found: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
@@ -96,7 +106,7 @@ def _table(study: StudyConfig, found: Sequence[Row]) -> tuple[list[str], list[li
     lines = []
     for row in found:
         names = [row.choices.get(axis, "") for axis in study.Axes]
-        names[0] = names[0] or f"{FLOAT} network"
+        names[0] = names[0] or label(row.choices, study)
         lines.append([*names, *(shown(row, name) for name in study.Columns)])
     return heads, lines
 
@@ -114,6 +124,8 @@ def markdown(study: StudyConfig, cells: Sequence[Cell], evaluation: EvaluationRe
         "folds, each judged at the best threshold of the others.",
         "Networks are simulated with exact sums of their codes (`hwflow/prepare/simulate.py`).",
     ]
+    if study.Note:
+        text[2:2] = [study.Note.strip(), ""]
     if seeds > 1:
         text.append(f"Designs that were trained: mean ± standard deviation of {seeds} seeds.")
     rule = ["---"] * len(study.Axes) + ["--:"] * len(study.Columns)
@@ -131,7 +143,9 @@ def comma_separated(cells: Sequence[Cell], study: StudyConfig) -> str:
     writer.writerow([*study.Axes, "seed", *METRICS])
     for cell in cells:
         figures = [cell.metrics.get(name) for name in METRICS]
-        writer.writerow([*(cell.choices.get(axis, FLOAT) for axis in study.Axes), cell.seed, *figures])
+        writer.writerow(
+            [*(cell.choices.get(axis, study.Reference) for axis in study.Axes), cell.seed, *figures]
+        )
     return out.getvalue()
 
 
@@ -139,37 +153,42 @@ def comma_separated(cells: Sequence[Cell], study: StudyConfig) -> str:
 
 
 def draw(
-    name: str, figure: FigureConfig, cells: Sequence[Cell], records: Sequence[EvaluationRecord], folder: Path
+    name: str, study: StudyConfig, cells: Sequence[Cell], records: Sequence[EvaluationRecord], folder: Path
 ) -> None:
     """Write a figure of the study.
 
     Parameters
     ----------
     name : str
-        File name without its ending.
-    figure : FigureConfig
-        What to draw.
+        Its name, which is that of the file without its ending.
+    study : StudyConfig
+        The study, with what to draw.
     cells : sequence of Cell
-        Designs, the float network first.
+        Designs, the reference first.
     records : sequence of EvaluationRecord
         Evaluation of each.
     folder : pathlib.Path
         Folder of the study.
     """
+    figure = study.Figures[name]
     if figure.Kind == "tsne":
         for cell in cells:
             for file in (folder / cell.folder).glob("tsne-*.svg"):
-                label = "-".join([*cell.choices.values(), str(cell.seed)]) if cell.choices else FLOAT
-                shutil.copy(file, folder / f"{name}-{_file_name(label)}.svg")
+                design = (
+                    "-".join([*cell.choices.values(), str(cell.seed)]) if cell.choices else study.Reference
+                )
+                shutil.copy(file, folder / f"{name}-{_file_name(design)}.svg")
         return
     if figure.Kind == "roc":
         curves = [
-            (cell.name, f"curve series-{number % _SERIES}", record.measures[0].roc)
+            (label(cell.choices, study), f"curve series-{number % _SERIES}", record.measures[0].roc)
             for number, (cell, record) in enumerate(_one_seed(cells, records))
         ]
         drawing = roc_curves(curves, f"ROC on {records[0].dataset}")
+    elif figure.Kind == "loss":
+        drawing = losses(_trainings(cells, study, folder))
     else:
-        drawing = line(figure, rows(cells))
+        drawing = line(figure, rows(cells), study)
     (folder / f"{name}.svg").write_text(drawing_file(drawing), encoding="utf-8")
 
 
@@ -181,19 +200,77 @@ def _one_seed(
     cells: Sequence[Cell], records: Sequence[EvaluationRecord]
 ) -> Iterator[tuple[Cell, EvaluationRecord]]:
     """Every design with its first seed."""
-    seen: set[str] = set()
+    seen: set[tuple[str, ...]] = set()
     for cell, record in zip(cells, records, strict=True):
-        if cell.name not in seen:
-            seen.add(cell.name)
+        name = tuple(cell.choices.values())
+        if name not in seen:
+            seen.add(name)
             yield cell, record
 
 
-def line(figure: FigureConfig, found: Sequence[Row]) -> Markup:
-    """A metric over an axis or over another metric; deviations as bars, the float network as a dashed line."""
+def _trainings(cells: Sequence[Cell], study: StudyConfig, folder: Path) -> dict[str, list[float]]:
+    """Losses of every training, by the design that it was made for, and by seed where there are several."""
+    from hwflow.train.logs import read_log
+
+    found: dict[str, list[float]] = {}
+    seen: set[str] = set()
+    for cell in cells:
+        for place in cell.trainings:
+            if place not in seen:
+                seen.add(place)
+                name = label(cell.choices, study) + (f", seed {cell.seed}" if len(study.Seeds) > 1 else "")
+                found[name] = [epoch.loss for epoch in read_log(folder / place)]
+    return found
+
+
+def losses(curves: Mapping[str, Sequence[float]]) -> Markup:
+    """Mean loss of each epoch, from zero."""
+    epochs = max((len(values) for values in curves.values()), default=1)
+    _, high = _rounded(0.0, max((max(values) for values in curves.values() if values), default=1.0))
+    base = _HEIGHT - _BOTTOM
+
+    def across(epoch: float) -> float:
+        return _LEFT + (epoch - 1) / max(epochs - 1, 1) * (_WIDTH - _LEFT - _RIGHT)
+
+    def up(loss: float) -> float:
+        return base - loss / high * (base - _TOP)
+
+    def marks() -> Iterator[Markup]:
+        yield svg.text("mean loss of an epoch", _LEFT, 14, class_="caption")
+        for step in range(5):
+            yield from _rule(high * step / 4, up(high * step / 4), 3)
+        for step in range(5):
+            epoch = 1 + (epochs - 1) * step / 4
+            yield svg.text(f"{epoch:.0f}", across(epoch), base + 18, "middle")
+        yield svg.text("epoch", (_LEFT + _WIDTH) / 2, base + 42, "middle", "caption")
+        for number, (name, values) in enumerate(curves.items()):
+            class_ = f"curve series-{number % _SERIES}"
+            places = svg.points((across(epoch), up(loss)) for epoch, loss in enumerate(values, 1))
+            yield svg.element("polyline", points=places, class_=class_)
+            yield from _key(number, name, class_)
+
+    return svg.picture(_WIDTH, _HEIGHT, "loss by epoch", marks())
+
+
+def _rule(value: float, y: float, digits: int) -> Iterator[Markup]:
+    """A value of the upright axis."""
+    yield svg.line(_LEFT, y, _WIDTH - _RIGHT, y, "rule")
+    yield svg.text(f"{value:.{digits}f}", _LEFT - 8, y + 4, "end")
+
+
+def _key(number: int, name: str, class_: str) -> Iterator[Markup]:
+    """What a curve is called."""
+    yield svg.line(_LEFT + 150 * number, 28, _LEFT + 150 * number + 24, 28, class_)
+    yield svg.text(name, _LEFT + 150 * number + 30, 32)
+
+
+def line(figure: FigureConfig, found: Sequence[Row], study: StudyConfig) -> Markup:
+    """A metric over an axis or over another metric; deviations as bars, the reference as a dashed line."""
     reference, designs = found[0], found[1:]
     over_axis = figure.X not in METRICS
     labels = list(dict.fromkeys(row.choices[figure.X] for row in designs)) if over_axis else []
-    title, factor, digits = METRICS[figure.Y]
+    _, factor, digits = METRICS[figure.Y]
+    caption = title(figure.Y, study)
     curves: dict[str, list[tuple[float, float, float]]] = {}
     for row in designs:
         y, x = row.mean(figure.Y), None if over_axis else row.mean(figure.X)
@@ -218,23 +295,22 @@ def line(figure: FigureConfig, found: Sequence[Row]) -> Markup:
     base = _HEIGHT - _BOTTOM
 
     def marks() -> Iterator[Markup]:
-        yield svg.text(title, _LEFT, 14, class_="caption")
+        yield svg.text(caption, _LEFT, 14, class_="caption")
         for step in range(5):
             y = low + (high - low) * step / 4
-            yield svg.line(_LEFT, up(y), _WIDTH - _RIGHT, up(y), "rule")
-            yield svg.text(f"{y:.{max(digits, 1)}f}", _LEFT - 8, up(y) + 4, "end")
+            yield from _rule(y, up(y), max(digits, 1))
         if over_axis:
             for number, label in enumerate(labels):
                 yield _slanted(label, across(number), base + 16)
         else:
-            x_title, x_factor, x_digits = METRICS[figure.X]
+            _, x_factor, x_digits = METRICS[figure.X]
             for step in range(5):
                 x = first + (last - first) * step / 4
                 yield svg.text(f"{x_factor * x:.{x_digits}f}", across(x), base + 18, "middle")
-            yield svg.text(x_title, (_LEFT + _WIDTH) / 2, base + 42, "middle", "caption")
+            yield svg.text(title(figure.X, study), (_LEFT + _WIDTH) / 2, base + 42, "middle", "caption")
         if level is not None:
             yield svg.line(_LEFT, up(factor * level), _WIDTH - _RIGHT, up(factor * level), "limit")
-            yield svg.text(FLOAT, _WIDTH - _RIGHT, up(factor * level) - 5, "end")
+            yield svg.text(study.Reference, _WIDTH - _RIGHT, up(factor * level) - 5, "end")
         for number, (name, points) in enumerate(curves.items()):
             colour = f"series-{number % _SERIES}"
             corners = svg.points((across(x), up(y)) for x, y, _ in sorted(points))
@@ -243,10 +319,9 @@ def line(figure: FigureConfig, found: Sequence[Row]) -> Markup:
                 yield svg.line(across(x), up(y - spread), across(x), up(y + spread), f"curve {colour}")
                 yield svg.element("circle", cx=across(x), cy=up(y), r=3.5, class_=colour)
             if name:
-                yield svg.line(_LEFT + 150 * number, 28, _LEFT + 150 * number + 24, 28, f"curve {colour}")
-                yield svg.text(name, _LEFT + 150 * number + 30, 32)
+                yield from _key(number, name, f"curve {colour}")
 
-    return svg.picture(_WIDTH, _HEIGHT, f"{title} over {figure.X}", marks())
+    return svg.picture(_WIDTH, _HEIGHT, f"{caption} over {figure.X}", marks())
 
 
 def _slanted(label: str, x: float, y: float) -> Markup:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import itertools
 import json
@@ -11,28 +10,28 @@ import math
 import tempfile
 import time
 import zipfile
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import astuple, dataclass, field
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hwflow.config.schema import TrainConfig
+from hwflow.config.schema import DistillConfig, TrainConfig
 from hwflow.errors import ConfigError, UserError
 from hwflow.prepare.build import Scheme
 from hwflow.prepare.net import ACTIVATIONS, WEIGHTED, Net
 from hwflow.prepare.quantize import choose_bias
-from hwflow.train.augment import augment
+from hwflow.train.augment import Crop, blended, views
+from hwflow.train.logs import Epoch, Logs
 from hwflow.train.losses import embedding_loss, evaluation_loss, feature_loss, margin_loss
 from hwflow.train.student import Student
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
-STATE, LOG = "state.npz", "log.csv"
-_COLUMNS = ("epoch", "loss", "cosine", "learning_rate", "wall_s", "processor_s")
+STATE = "state.npz"
 #: Share of the steps in which the learning rate rises to its full value.
 _WARM_UP = 0.05
 #: Sum of a gradient's squares is cut to this one's, which keeps single batches from throwing the weights about.
@@ -42,30 +41,53 @@ _CENTER_SEED, _SHARE_SEED = 7, 11
 Track = Callable[[Iterable[int], int], Iterable[int]]
 
 
+class Learner(Protocol):
+    """A network that is trained."""
+
+    @property
+    def variables(self) -> list[tf.Variable]:
+        """What the optimizer changes."""
+
+    @property
+    def statistics(self) -> list[tf.Variable]:
+        """What else a step changes."""
+
+    def __call__(self, x: tf.Tensor, kept: Collection[str] = ()) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+        """Embeddings of a batch, and the tensors named in ``kept``."""
+
+
 @dataclass(frozen=True, slots=True)
-class Epoch:
-    """Figures of one epoch.
+class Lesson:
+    """Who learns what from whom, and on which pictures.
 
     Parameters
     ----------
-    number : int
-        From 1.
-    loss : float
-        Mean over its steps.
-    cosine : float
-        Mean cosine of the student's embeddings to the teacher's, over the augmented pictures it was trained on.
-    learning_rate : float
-        Of its last step.
-    wall_s, processor_s : float
-        Time it took, and time of all processors, s; no part of what is equal in equal trainings.
+    student : Learner
+        Gets new weights.
+    teacher : callable
+        As the student; what it gives is to be learned.
+    pictures : ndarray of float32, shape (n, h, w, c)
+        Inputs, -1 to 1.
+    people : ndarray of int64, shape (n,), optional
+        Who is shown.
+    crops : tuple of (Crop, Crop)
+        What student and teacher see of a picture.
+    length : int
+        Values of an embedding.
+    kept : tuple of str
+        Tensors that are compared on the way.
+    key : bytes
+        All that student and teacher are made from.
     """
 
-    number: int
-    loss: float
-    cosine: float
-    learning_rate: float
-    wall_s: float = field(compare=False)
-    processor_s: float = field(compare=False)
+    student: Learner
+    teacher: Callable[[tf.Tensor, Collection[str]], tuple[tf.Tensor, dict[str, tf.Tensor]]]
+    pictures: NDArray[np.float32]
+    people: NDArray[np.int64] | None
+    crops: tuple[Crop, Crop]
+    length: int
+    kept: tuple[str, ...] = ()
+    key: bytes = b""
 
 
 def train(
@@ -94,12 +116,62 @@ def train(
         Who is shown; needed where the configuration uses labels.
     config : TrainConfig
         Epochs, batch, rates, losses.
+    folder, seed, track
+        As of :func:`fit`.
+    teacher : Net, optional
+        The same network in float32, where the student's weights are no longer its own (rounded, repaired).
+
+    Returns
+    -------
+    list of Epoch
+        As of :func:`fit`.
+
+    Raises
+    ------
+    ConfigError, UserError
+        As :func:`fit`.
+    """
+    exact = teacher or net
+    student = Student(net, scheme)
+    whole = Crop(frames.shape[1], frames.shape[2])
+    lesson = Lesson(
+        student,
+        Student(exact),
+        frames,
+        people,
+        (whole, whole),
+        net.nodes[net.output].shape[-1],
+        _ends_of_blocks(net, scheme) if config.FeatureWeight > 0 else (),
+        _content([net, exact], scheme),
+    )
+    epochs = fit(lesson, config, folder=folder, seed=seed, track=track)
+    student.store()
+    for node in net:
+        if node.kind in WEIGHTED:
+            choose_bias(net, node, scheme)
+    return epochs
+
+
+def fit(
+    lesson: Lesson,
+    config: TrainConfig | DistillConfig,
+    *,
+    folder: Path,
+    seed: int,
+    track: Track = lambda steps, _: steps,
+) -> list[Epoch]:
+    """Give a lesson: the student's variables are changed.
+
+    Parameters
+    ----------
+    lesson : Lesson
+        Who learns what.
+    config : TrainConfig or DistillConfig
+        Epochs, batch, rates, losses.
     folder : pathlib.Path
         Receives the state after each epoch and the log. A state of the same training is gone on with.
     seed : int
         Seed of order and augmentation.
-    teacher : Net, optional
-        The same network in float32, where the student's weights are no longer its own (rounded, repaired).
     track : callable
         Given the steps and their number; shows progress.
 
@@ -115,62 +187,49 @@ def train(
     UserError
         When the loss is no longer finite; the state of the last good epoch is kept.
     """
-    if config.ClassWeight > 0 and people is None:
+    where = f"Hwflow.Model.{type(config).__name__.removesuffix('Config')}"
+    if config.ClassWeight > 0 and lesson.people is None:
+        raise ConfigError(f"{where}.ClassWeight needs to know who is shown", "set it to 0, or train on faces")
+    pictures, people = _share(lesson.pictures, lesson.people, config.Share, seed)
+    if len(pictures) < config.Batch:
         raise ConfigError(
-            "Hwflow.Model.Train.ClassWeight needs to know who is shown", "set it to 0, or train on faces"
-        )
-    frames, people = _share(frames, people, config.Share, seed)
-    if len(frames) < config.Batch:
-        raise ConfigError(
-            f"Hwflow.Model.Train.Batch is {config.Batch}, but there are only {len(frames)} inputs to train on",
+            f"{where}.Batch is {config.Batch}, but there are only {len(pictures)} inputs to train on",
             "choose a smaller batch",
         )
-    session = _Session(net, teacher or net, scheme, frames, people, config, seed)
+    session = _Session(replace(lesson, pictures=pictures, people=people), config, seed)
     folder.mkdir(parents=True, exist_ok=True)
     session.resume(folder / STATE)
-    first, per_epoch = len(session.epochs), len(frames) // config.Batch
+    logs = Logs(folder, tensorboard=config.TensorBoard)
+    logs.write(session.epochs)
+    first, per_epoch = len(session.epochs), len(pictures) // config.Batch
     steps = iter(
         track(range(first * per_epoch, config.Epochs * per_epoch), (config.Epochs - first) * per_epoch)
     )
     for number in range(first, config.Epochs):
         session.epoch(number, (next(steps) for _ in range(per_epoch)), folder)
         session.save(folder / STATE)
-        _write_log(session.epochs, folder / LOG)
+        logs.write(session.epochs)
     next(steps, None)  # lets a progress bar end
-    _write_log(session.epochs, folder / LOG)  # also of a training that was complete
-    session.student.store()
-    for node in net:
-        if node.kind in WEIGHTED:
-            choose_bias(net, node, scheme)
     return session.epochs
 
 
 class _Session:
-    """Student, teacher and optimizer of a training."""
+    """A lesson that is being given, and its optimizer."""
 
-    def __init__(
-        self,
-        net: Net,
-        teacher: Net,
-        scheme: Scheme,
-        frames: NDArray[np.float32],
-        people: NDArray[np.int64] | None,
-        config: TrainConfig,
-        seed: int,
-    ) -> None:
+    def __init__(self, lesson: Lesson, config: TrainConfig | DistillConfig, seed: int) -> None:
         import tensorflow as tf
 
-        self.student, self._teacher = Student(net, scheme), Student(teacher)
-        self._kept = _ends_of_blocks(net, scheme) if config.FeatureWeight > 0 else ()
-        self._frames, self._config, self._seed = frames, config, seed
+        self._lesson, self._config, self._seed = lesson, config, seed
+        self._features = config.FeatureWeight if isinstance(config, TrainConfig) else 0.0
+        self._blend = config.Blend if isinstance(config, DistillConfig) else 0.0
         # Without labels each picture is a person of its own.
-        identities = np.arange(len(frames)) if people is None or not config.Labels else people
+        known = lesson.people if config.Labels else None
+        identities = np.arange(len(lesson.pictures)) if known is None else known
         self._people = np.unique(identities, return_inverse=True)[1].astype(np.int64)
-        self._variables = self.student.variables
+        self._variables = lesson.student.variables
         if config.ClassWeight > 0:
-            width = net.nodes[net.output].shape[-1]
             start = np.random.default_rng([seed, _CENTER_SEED]).normal(
-                size=(int(self._people.max()) + 1, width)
+                size=(int(self._people.max()) + 1, lesson.length)
             )
             self._centers = tf.Variable(start, dtype=tf.float32)
             self._variables = [*self._variables, self._centers]
@@ -178,13 +237,14 @@ class _Session:
         self._optimizer.build(self._variables)
         self._step = tf.function(self._trained, autograph=False)
         self.epochs: list[Epoch] = []
-        self._key = _key([net, teacher], scheme, frames, config, seed)
+        self._key = self._content()
 
     def epoch(self, number: int, steps: Iterator[int], folder: Path) -> None:
         """Go once through the inputs, in an order and with views that only seed and epoch decide."""
         import tensorflow as tf
 
-        order = np.random.default_rng([self._seed, number]).permutation(len(self._frames))
+        pictures = self._lesson.pictures
+        order = np.random.default_rng([self._seed, number]).permutation(len(pictures))
         losses, cosines, rate = [], [], 0.0
         wall, processor = time.perf_counter(), time.process_time()
         for place, step in enumerate(steps):
@@ -192,7 +252,7 @@ class _Session:
             rate = self._rate(step)
             self._optimizer.learning_rate.assign(rate)
             loss, cosine, norm = self._step(
-                tf.constant(self._frames[chosen]), tf.constant(self._people[chosen]),
+                tf.constant(pictures[chosen]), tf.constant(self._people[chosen]),
                 tf.constant([self._seed, step], tf.int32),
             )  # fmt: skip
             losses.append(float(loss))
@@ -216,21 +276,22 @@ class _Session:
         """One step; the loss, the cosine to the teacher, and the norm of the gradient."""
         import tensorflow as tf
 
-        config = self._config
+        config, lesson = self._config, self._lesson
         if config.Loss == "evaluation":  # same pairs are needed, and two views of a picture are one
             x, people = tf.concat([x, x], axis=0), tf.concat([people, people], axis=0)
-        if config.Augment:
-            x = augment(x, seed)
-        exact, features = self._teacher(x, self._kept)
+        if self._blend > 0:
+            x = blended(x, self._blend, seed)
+        seen, shown = views(x, lesson.crops, seed if config.Augment else None)
+        exact, features = lesson.teacher(shown, lesson.kept)
         with tf.GradientTape() as tape:
-            embeddings, own = self.student(x, self._kept)
+            embeddings, own = lesson.student(seen, lesson.kept)
             flat, reference = (tf.reshape(y, (tf.shape(x)[0], -1)) for y in (embeddings, exact))
             distance = embedding_loss(flat, reference)
             loss = config.EmbeddingWeight * distance
             if config.Loss == "evaluation":
                 loss += evaluation_loss(flat, reference, people)
-            if config.FeatureWeight > 0:
-                loss += config.FeatureWeight * feature_loss(own, features)
+            if self._features > 0:
+                loss += self._features * feature_loss(own, features)
             if config.ClassWeight > 0:
                 loss += config.ClassWeight * margin_loss(flat, self._centers, people)
         gradients, norm = tf.clip_by_global_norm(tape.gradient(loss, self._variables), _CLIP_NORM)
@@ -239,7 +300,7 @@ class _Session:
 
     def _rate(self, step: int) -> float:
         """Linear warm-up, then half a cosine down to zero."""
-        total = self._config.Epochs * (len(self._frames) // self._config.Batch)
+        total = self._config.Epochs * (len(self._lesson.pictures) // self._config.Batch)
         warm = max(1, round(_WARM_UP * total))
         if step < warm:
             return self._config.LearningRate * (step + 1) / warm
@@ -250,7 +311,15 @@ class _Session:
     # -- state -----------------------------------------------------------------------------------------
 
     def _all(self) -> list[Any]:
-        return [*self._variables, *self._optimizer.variables]
+        return [*self._variables, *self._lesson.student.statistics, *self._optimizer.variables]
+
+    def _content(self) -> str:
+        """Hash of all that the training depends on."""
+        lesson = self._lesson
+        said = self._config.model_dump_json(exclude={"TensorBoard"})
+        total = hashlib.sha256(f"{said} {self._seed} {lesson.crops}".encode() + lesson.key)
+        total.update(np.ascontiguousarray(lesson.pictures).tobytes())
+        return total.hexdigest()
 
     def save(self, path: Path) -> None:
         """Write weights, optimizer and figures; a killed write leaves the file before it."""
@@ -294,38 +363,13 @@ def _share(
     return frames[chosen], None if people is None else people[chosen]
 
 
-def _key(nets: list[Net], scheme: Scheme, frames: NDArray[np.float32], config: TrainConfig, seed: int) -> str:
-    """Hash of all that a training depends on."""
-    total = hashlib.sha256(f"{config.model_dump_json()} {seed}".encode())
+def _content(nets: list[Net], scheme: Scheme) -> bytes:
+    """Hash of networks and formats."""
+    total = hashlib.sha256()
     for node in itertools.chain(*nets):
         total.update(f"{node.name} {node.kind} {node.inputs}".encode())
         for values in node.arrays.values():
             total.update(np.ascontiguousarray(values).tobytes())
     for formats in (scheme.activations, scheme.weights, scheme.slopes):
         total.update(json.dumps({name: str(format_) for name, format_ in formats.items()}).encode())
-    total.update(np.ascontiguousarray(frames).tobytes())
-    return total.hexdigest()
-
-
-def read_log(folder: Path) -> list[Epoch]:
-    """Figures of the epochs of a training, as its log holds them."""
-    with (folder / LOG).open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    return [Epoch(int(row["epoch"]), *(float(row[column]) for column in _COLUMNS[1:])) for row in rows]
-
-
-def _write_log(epochs: list[Epoch], path: Path) -> None:
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(_COLUMNS)
-        writer.writerows(
-            (
-                e.number,
-                f"{e.loss:.6g}",
-                f"{e.cosine:.6f}",
-                f"{e.learning_rate:.3g}",
-                f"{e.wall_s:.2f}",
-                f"{e.processor_s:.2f}",
-            )
-            for e in epochs
-        )
+    return total.digest()
