@@ -852,6 +852,7 @@ def test_designs_stand_beside_each_other_with_what_their_synthesis_counted(tmp_p
         metrics = [
             Metric(name="cost.xc7.lut", value=luts, unit="1", kind="estimated", source="test"),
             Metric(name="model.weight_bits", value=bits, unit="bit", kind="estimated", source="test"),
+            Metric(name="model.params", value=10_240, unit="1", kind="measured", source="test"),
             Metric(
                 name="mcu.stm32h743zi.latency_ms",
                 value=None,
@@ -874,6 +875,7 @@ def test_designs_stand_beside_each_other_with_what_their_synthesis_counted(tmp_p
         "| LUT, by synthesis | – | 31,234 |",
         "| BRAM18, by synthesis | – | – |",
         "| weights as stored, KiB | 10.0 | 5.0 |",
+        "| bits of a parameter, mean | 8.00 | 4.00 |",
         "| latency, ms | – | – |",
     ):
         assert line in text

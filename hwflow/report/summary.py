@@ -24,12 +24,13 @@ _SYNTHESIS = "-synthesis"
 
 
 class _Row(NamedTuple):
-    """A line of a table: what it says, the metric it takes, how that is written after scaling."""
+    """A line of a table: what it says, the metric it takes, how that is written, scaled and divided by another one."""
 
     label: str
     name: str
     form: str = "{:,.0f}"
     scale: float = 1.0
+    per: str = ""
 
 
 _VERIFICATION = (
@@ -43,6 +44,7 @@ _SIZE = (
     _Row("multiply-accumulates a frame", "model.macs"),
 )
 _STORED = (
+    _Row("bits of a parameter, mean", "model.weight_bits", "{:.2f}", per="model.params"),
     _Row("weights as stored, KiB", "model.weight_bits", "{:,.1f}", _KIB / 8),
     _Row("bit operations a frame", "model.bops"),
 )
@@ -170,14 +172,19 @@ def _table(designs: Mapping[str, Figures], rows: Sequence[_Row]) -> Iterator[str
     yield f"| | {' | '.join(designs)} |"
     yield "|---" * (len(designs) + 1) + "|"
     for row in rows:
-        cells = [_cell(figures.get(row.name), row) for figures in designs.values()]
+        cells = [_cell(figures, row) for figures in designs.values()]
         yield f"| {row.label} | {' | '.join(cells)} |"
 
 
-def _cell(metric: Metric | None, row: _Row) -> str:
-    if metric is None or metric.value is None or isinstance(metric.value, str):
-        return "–"
-    return row.form.format(metric.value * row.scale)
+def _cell(figures: Figures, row: _Row) -> str:
+    value = _number(figures, row.name)
+    divisor = _number(figures, row.per) if row.per else 1
+    return "–" if value is None or not divisor else row.form.format(value * row.scale / divisor)
+
+
+def _number(figures: Figures, name: str) -> float | None:
+    value = figures[name].value if name in figures else None
+    return value if isinstance(value, int | float) else None
 
 
 def main() -> None:
