@@ -19,9 +19,10 @@ from hwflow.cost.mcu import bits_factor, estimate, latency, load_mcu, mcus, tabl
 from hwflow.errors import ConfigError
 from hwflow.ir.graph import QuantGraph
 from hwflow.ir.serialize import save_graph
-from hwflow.mcu.lower import lower
+from hwflow.mcu.lower import lower, reasons
 from hwflow.ops import casekit
-from hwflow.ops.casekit import grid, quantizer, tensor, window_attrs
+from hwflow.ops.casekit import case_graph, grid, quantizer, tensor, window_attrs
+from hwflow.ops.registry import ops
 from hwflow.tools import arm, qemu
 
 needs_arm = pytest.mark.skipif(
@@ -228,12 +229,20 @@ def test_emit_mcu_finds_a_difference(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert "differs from the golden model" in result.output
 
 
-def test_the_table_knows_every_kernel_of_the_library() -> None:
+@pytest.mark.parametrize("wide", [False, True], ids=["32 bits", "64 bits"])
+def test_the_table_knows_every_kernel_of_the_library(wide: bool) -> None:
+    known = mcu_kernels.table()
+    for name, spec in ops().items():
+        for case in spec.cases() if name != "input" else ():
+            if not reasons(case.node):
+                program = lower(case_graph(case), wide=wide)
+                terms = (term for layer in program.layers for term in mcu_kernels.work(program, layer))
+                assert {key for key, value in terms if value} <= set(known["instructions"]), case.name
+                assert mcu_kernels.code_bytes(program) > 0, case.name
+
+
+def test_flash_of_a_network_is_that_of_the_table() -> None:
     program = lower(network())
-    costs = mcu_kernels.table()["instructions"]
-    assert all(
-        key in costs for layer in program.layers for key, value in mcu_kernels.work(program, layer) if value
-    )
     found = estimate(network(), load_mcu("STM32H743ZI"))
     assert found.flash == mcu_kernels.flash_bytes(program)
     assert found.misfits == ()

@@ -13,6 +13,7 @@ import subprocess
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ from hwflow.tools.runner import find_tool
 from hwflow.verify.golden import run_golden
 
 TABLE = package_dir() / "cost" / "data" / "mcu_kernels.yaml"
+_WIDE = "in_64_bits"
 
 
 @cache
@@ -185,11 +187,12 @@ def calibrate(folder: Path, path: Path = TABLE) -> dict[str, Any]:
         for case in spec.cases()
         if not reasons(case.node)
     }
-    timed = _sweep()
-    programs = {name: lower(graph) for name, graph in (everything | timed).items()}
+    # Every operation in 64 bits, too: which ones a network needs so depends on its weights.
+    graphs = everything | _sweep() | {f"{name}_{_WIDE}": graph for name, graph in everything.items()}
+    programs = {name: lower(graph, wide=name.endswith(_WIDE)) for name, graph in graphs.items()}
     checks: dict[str, tuple[Program, Golden | None]] = {}
     for name, program in programs.items():
-        graph = (everything | timed)[name]
+        graph = graphs[name]
         rng = np.random.default_rng(5)
         data = {
             node: casekit.random_codes(rng, (1, *graph.node(node).shape), graph.node(node).type)
@@ -228,18 +231,32 @@ def _functions(folder: Path) -> dict[str, dict[str, Any]]:
     listing = _text(["arm-none-eabi-objdump", "-d", folder / "check.elf"])
     calls: dict[str, set[str]] = {}
     jumps: dict[str, set[str]] = {}
-    name = ""
+    frames: dict[str, int] = {}
+    name, starts = "", {}
     for line in listing.splitlines():
-        if start := re.match(r"^[0-9a-f]+ <([\w.]+)>:$", line):
-            name = start.group(1)
-            calls[name], jumps[name] = set(), set()
+        if start := re.match(r"^([0-9a-f]+) <([\w.]+)>:$", line):
+            name = start.group(2)
+            starts[name] = int(start.group(1), 16)
+            calls[name], jumps[name], frames[name] = set(), set(), 0
+        elif saved := re.search(r"\s(?:push|stmdb\s+sp!,)\s+\{(.*)\}", line):
+            frames[name] += 4 * len(saved.group(1).split(","))
+        elif taken := re.search(r"\s(?:sub\s+sp, #|strd?\s.*\[sp, #-)(\d+)\b", line):
+            frames[name] += int(taken.group(1))
         elif branch := re.search(r"\sb(l?)(?:\.w|\.n)?\s+[0-9a-f]+ <([\w.]+)>$", line):
             if branch.group(2) != name:
                 (calls if branch.group(1) else jumps)[name].add(branch.group(2))
-    stack = _stack_usage(folder)
-    bytes_ = symbol_sizes(folder / "check.elf")
-    wanted = {name for name in calls if name.startswith("hwf_")}
-    wanted |= {called for name in wanted for called in calls[name] | jumps[name]}
+    stack = frames | _stack_usage(folder)  # as the code itself tells it of the compiler's own functions
+    # Some of those have no size: they reach to the next one.
+    by_place = sorted(starts, key=starts.__getitem__)
+    bytes_ = {name: starts[after] - starts[name] for name, after in pairwise(by_place)}
+    bytes_ |= symbol_sizes(folder / "check.elf")
+    wanted: set[str] = set()
+    pending = [name for name in calls if name.startswith("hwf_")]
+    while pending:
+        name = pending.pop()
+        if name not in wanted:
+            wanted.add(name)
+            pending += calls[name] | jumps[name]
     return {
         name: {
             "bytes": bytes_[name],

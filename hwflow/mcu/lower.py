@@ -112,13 +112,15 @@ def emittable() -> list[str]:
     return [name for name in ops() if name == "input" or lowering(name) is not None]
 
 
-def lower(graph: QuantGraph) -> Program:
+def lower(graph: QuantGraph, *, wide: bool = False) -> Program:
     """Join a graph's nodes to layers and plan their memory.
 
     Parameters
     ----------
     graph : QuantGraph
         The network.
+    wide : bool
+        Compute in 64 bits throughout, not only where 32 are too few.
 
     Returns
     -------
@@ -134,7 +136,7 @@ def lower(graph: QuantGraph) -> Program:
     ]
     if missing:
         raise UnsupportedLayerError(missing, f"the C form knows {', '.join(emittable())}")
-    return _Builder(narrow(_rewritten(graph))).program()
+    return _Builder(narrow(_rewritten(graph)), wide).program()
 
 
 def _rewritten(graph: QuantGraph) -> QuantGraph:
@@ -155,18 +157,19 @@ def reasons(node: QuantNode) -> list[str]:
 class _Open:
     """A layer while it grows: the row after its last node."""
 
-    def __init__(self, node: QuantNode, source: str) -> None:
+    def __init__(self, node: QuantNode, source: str, wide: bool) -> None:
         self.source = source
         self.head: QuantNode | None = node if isinstance(lowering(node.op), RowKernel) else None
         self.nodes: list[QuantNode] = []
         self.stages: list[Stage] = []
-        self.wide = False
+        self.wide = wide
         self.channels = 0  # of the row it begins with, where that comes out of memory
 
 
 class _Builder:
-    def __init__(self, graph: QuantGraph) -> None:
+    def __init__(self, graph: QuantGraph, wide: bool) -> None:
         self.graph = graph
+        self.wide = wide
         self.nodes = graph.by_name()
         self.readers = graph.consumers()
         self.ranges: dict[str, Interval] = {}
@@ -198,7 +201,7 @@ class _Builder:
     def _grow(self, node: QuantNode, form: Form | None, exact: Interval) -> None:
         """Open a layer with a node, or add the node to the layer that makes its row."""
         if isinstance(form, RowKernel):
-            layer = _Open(node, self._stored(node.inputs[0]))
+            layer = _Open(node, self._stored(node.inputs[0]), self.wide)
             self._widen(layer, self.ranges[node.inputs[0]], exact, node, self._tensor(node.inputs[0]))
             layer.wide |= any(storage_of(param.type) is I64 for param in node.params.values())
             layer.wide |= form.peak(node, self.ranges[node.inputs[0]]) >= 1 << 31
@@ -212,7 +215,7 @@ class _Builder:
             if row in self.open:
                 layer = self.open.pop(row)
             else:
-                layer = _Open(node, self._stored(row))
+                layer = _Open(node, self._stored(row), self.wide)
                 layer.channels = self.nodes[row].channels
                 layer.wide |= self._tensor(row).storage is I64
             for tensor in operands:
