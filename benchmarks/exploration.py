@@ -278,14 +278,16 @@ def main() -> None:
     if not events.happened("front verified"):
         events.add("verification begun")
         spent = _children()
-        subprocess.run(
+        code = subprocess.run(
             [
                 *shlex.split(options.before), _BIN / "hwflow", "explore", STUDY, "--out", folder,
                 "--verify", options.verify,
             ],
-            check=True,
-        )  # fmt: skip
-        events.add("front verified", processor_seconds=_children() - spent)
+            check=False,
+        ).returncode  # fmt: skip
+        events.add("verification failed" if code else "front verified", processor_seconds=_children() - spent)
+        if code:
+            raise SystemExit(code)
     study = json.loads((folder / "study.json").read_text())
     (options.reports / "exploration.md").write_text(report(study, events.list))
     shutil.copyfile(folder / "report" / "designs.svg", options.reports / "exploration.svg")

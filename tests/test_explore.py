@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 
 from hwflow.cli.app import app
 from hwflow.cli.explore import _spread
-from hwflow.errors import ConfigError, UserError
+from hwflow.errors import ConfigError, UserError, VerificationError
 from hwflow.explore.bench import Bench, Outcome
 from hwflow.explore.clusters import Place, client, jobs
 from hwflow.explore.networks import Quantizations, _untraced
@@ -342,6 +342,24 @@ def test_when_all_fails_the_command_does(tmp_path: Path, monkeypatch: pytest.Mon
     (tmp_path / "file").touch()
     result = CliRunner().invoke(app, ["explore", str(path), "--out", str(tmp_path / "file")])
     assert "is a file, not the folder of a study" in result.stderr
+
+
+def test_a_front_that_is_not_proven_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(path: Path, *_: Any, **__: Any) -> None:
+        if path.stem == "design1":
+            raise VerificationError("RTL differs", "look")
+
+    path, out = written(tmp_path), tmp_path / "out"
+    (tmp_path / "base.yaml").write_text("Hwflow: {Model: {Source: jet-mlp}}\n")
+    out.mkdir()
+    keys = {"design": {"Hwflow": {"Model": {"Source": "jet-mlp"}}}}
+    found = [design(*one).model_copy(update=keys) for one in ((0, 0.9, 10), (1, 0.99, 20))]
+    monkeypatch.setattr("hwflow.explore.study.explore", lambda *_, **__: Explored(found, []))
+    monkeypatch.setattr("hwflow.cli.explore.execute", run)
+    result = CliRunner().invoke(app, ["explore", str(path), "--out", str(out), "--verify", "front"])
+    assert result.exit_code == 3, result.stderr
+    assert "1 of 2 designs of the front that were run are not proven; design 1: RTL differs" in result.stderr
+    assert json.loads((out / "study.json").read_text())["verified"] == {"0": "exact", "1": "RTL differs"}
 
 
 def test_a_scheduler_without_workers_is_told(caplog: pytest.LogCaptureFixture) -> None:

@@ -17,13 +17,15 @@ import typer
 
 from hwflow.cli.common import JsonFlag, echo, emit_json, guarded, table
 from hwflow.cli.run import TrustFlag, execute, show_progress
-from hwflow.errors import ConfigError, HwflowError, UserError
+from hwflow.errors import ConfigError, HwflowError, UserError, VerificationError
 from hwflow.files import write_text
 from hwflow.records import DesignRecord, ProofRecord, StudyRecord, read_metrics
 
 if TYPE_CHECKING:
     from hwflow.explore.schema import StudyConfig
 
+#: Verdict on a design that Python, C++ and RTL agree on.
+EXACT = "exact"
 #: Kinds of failures that are told.
 _REASONS = 3
 FRONT, RESULT, TEXT = "front", "study.json", "study.md"
@@ -135,13 +137,33 @@ def explore(
         )
     if as_json:
         emit_json(record.model_dump() | {"folder": str(folder), "report": str(report)})
-        return
+    else:
+        _summary(config, record, best, folder, report, most)
+    if unproven := {number: verdict for number, verdict in record.verified.items() if verdict != EXACT}:
+        number, verdict = next(iter(unproven.items()))
+        raise VerificationError(
+            f"{len(unproven)} of {len(record.verified)} designs of the front that were run are not proven; "
+            f"design {number}: {verdict}",
+            f"see {folder / FRONT / f'design{number}'}, and give the same command again: what is known is kept",
+        )
+
+
+def _summary(
+    config: StudyConfig,
+    record: StudyRecord,
+    best: list[DesignRecord],
+    folder: Path,
+    report: Path,
+    failures: Iterable[tuple[str, int]],
+) -> None:
+    """Say what a study found."""
     table(
         ("design", *(f">{name}" for name in _columns(config)), "choices", "RTL"),
         _rows(config, best, record.verified),
     )
-    for reason, count in most:
+    for reason, count in failures:
         echo(f"{count} failed: {reason}")
+    found = record.designs
     counts = {
         state: sum(design.state == state for design in found) for state in ("complete", "refused", "failed")
     }
@@ -202,7 +224,7 @@ def _written(best: list[DesignRecord], base: Path, folder: Path) -> dict[int, Pa
 
 def _proven(design: Path, *, trust: bool) -> tuple[str, ProofRecord]:
     """Run a design: ``exact``, or what is wrong; and what was measured."""
-    folder, verdict = design.with_suffix(""), "exact"
+    folder, verdict = design.with_suffix(""), EXACT
     try:
         execute(design, folder, trust=trust)
     except HwflowError as error:
