@@ -234,3 +234,22 @@ def test_run_prepares_a_model(write: Write, tmp_path: Path) -> None:
     assert report["reused"] == ["model", "prepare"]
     assert invoke("run", path, "--out", out, "--until", "prepare", "--fresh").exit_code == 0
     assert (out / "prepared" / "model.h5").read_bytes() == first
+
+
+LATE = """
+import sys
+from hwflow.cli import late
+late.install()
+import tensorflow as tf, qkeras, hls4ml, scipy
+early = [name for name in late.LATE if type(sys.modules[name]).__name__ != "_LazyModule"]
+assert not early, early
+assert sys.modules["pandas"].Series([1, 2]).sum() == 3
+assert scipy.linalg.det([[2.0]]) == 2.0 and scipy.ndimage.sum([1, 2]) == 3
+assert tf.compat.v1.compat.v2.constant(1).numpy() == 1 and tf.compat.v1.lite.TFLiteConverter
+"""
+
+
+@pytest.mark.tf
+def test_what_is_hardly_ever_needed_is_loaded_when_it_is() -> None:
+    done = subprocess.run([sys.executable, "-c", LATE], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -23,6 +23,7 @@ from hwflow.cli import (
     explain,
     explore,
     fuzz,
+    late,
     models,
     package,
     report,
@@ -92,6 +93,7 @@ _COLLECT_AFTER = (200_000, 20, 50)
 def main() -> None:
     """Entry point of the ``hwflow`` script."""
     gc.set_threshold(*_COLLECT_AFTER)
+    late.install()
     signal.signal(signal.SIGTERM, _terminated)
     app()
 
