@@ -42,7 +42,12 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Fill in what a page takes from the reports."""
+    """Fill in what a page takes from the reports; those that were not made yet are not linked."""
+    markdown = re.sub(
+        r"\[([^]]+)\]\((reports/[^)#]+)\)",
+        lambda match: match[0 if (ROOT / match[2]).exists() else 1],
+        markdown,
+    )
     markdown = re.sub(
         r'{{ section (\S+) "([^"]+)" }}', lambda match: _section(ROOT / match[1], match[2]), markdown
     )

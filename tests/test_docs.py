@@ -171,8 +171,9 @@ def target(source: Path, link: str) -> str | None:
         if link.startswith("reports/"):  # lies beside docs/, is a page of the site
             link = f"../{link}"
     path = source.parent / link
-    if not path.exists():
-        return None
+    makers = (f"hls_configs/studies/{path.stem}.yaml", f"benchmarks/{path.stem}.py")
+    if not path.exists():  # a report may have to be made yet, as long as there is what makes it
+        return "" if path.parent.name == "reports" and any((ROOT / one).exists() for one in makers) else None
     return path.read_text() if path.suffix == ".md" else ""
 
 
@@ -222,6 +223,11 @@ def test_every_report_that_is_there_is_listed(tmp_path: Path, monkeypatch: pytes
     assert f"![exploration]({tmp_path.name}/exploration.svg)" in hooks["_figures"]()
     gallery = (DOCS / "gallery.md").read_text()
     assert "{{ reports }}" in gallery and "{{ figures }}" in gallery
+    (tmp_path / "reports").mkdir()
+    (tmp_path / "reports" / "made.md").write_text("# Made\n")
+    monkeypatch.setitem(hooks["_pages"].__globals__, "ROOT", tmp_path)
+    text = "[a](reports/made.md), [b](reports/not.md), [c](other.md)"
+    assert hooks["on_page_markdown"](text, None, None, None) == "[a](reports/made.md), b, [c](other.md)"
 
 
 def test_readme_and_tutorial_begin_with_the_same_three_lines() -> None:
