@@ -108,7 +108,7 @@ reports: setup
 	$(BIN)/python -m hwflow.report.summary reports students $(STUDENTS)
 
 # Accuracy: bits, scales and repairs; training at few bits; what was scored is kept in runs/, so that this may be cut off.
-STUDIES := distillation scales sensitivity mixed small-data qat pruning
+STUDIES := distillation densenet-distillation scales sensitivity mixed small-data qat pruning
 studies: setup
 	for study in $(STUDIES); do \
 	  $(BIN)/hwflow study "hls_configs/studies/$$study.yaml" --out "runs/$$study"; \

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Distillation of a float network: its teacher, blended pictures, the command, and what cannot learn from what."""
+"""Distillation of a float network: its teacher, the command, and what cannot learn from what."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def longer():
 def larger():
     return network(20, 8, 2)
 """
-SHORT = DistillConfig(Teacher="", Epochs=6, Batch=8, LearningRate=0.01, Blend=0.5)
+SHORT = DistillConfig(Teacher="", Epochs=6, Batch=8, LearningRate=0.01)
 
 
 @pytest.fixture(scope="module")
@@ -104,8 +104,21 @@ def test_a_student_comes_nearer_and_goes_on_after_a_kill(tmp_path: Path) -> None
     assert epochs == whole
     for expected, found in zip(student.get_weights(), resumed.get_weights(), strict=True):
         assert np.array_equal(expected, found)
-    before = network("student").get_layer("norm").moving_mean.numpy()
-    assert not np.allclose(before, student.get_layer("norm").moving_mean.numpy())
+
+
+def test_statistics_are_those_of_the_weights_as_they_are() -> None:
+    from hwflow.train.distill import Pupil
+
+    model = network("student")
+    batches = np.random.default_rng(2).normal(size=(3, 5, 16, 16, 3)).astype(np.float32)
+    Pupil(model).settle(batches)
+    seen = [model.get_layer("conv")(batch).numpy() for batch in batches]
+    norm = model.get_layer("norm")
+    assert np.allclose(norm.moving_mean, np.mean(seen, axis=(0, 1, 2, 3)), atol=1e-4)
+    assert np.allclose(
+        norm.moving_variance, np.mean([np.var(x, axis=(0, 1, 2)) for x in seen], axis=0), rtol=0.01
+    )
+    assert norm.momentum == 0.99
 
 
 def test_a_teacher_is_centred_and_takes_what_its_frame_says() -> None:
@@ -125,19 +138,6 @@ def test_a_teacher_is_centred_and_takes_what_its_frame_says() -> None:
     found = Teacher(means, grey, Crop(150, 150))
     assert np.allclose(found.mean, (0 + 192) / 2)
     assert np.allclose(found(grey)[0], [[-96] * 3, [96] * 3])
-
-
-def test_blended_pictures() -> None:
-    import tensorflow as tf
-
-    from hwflow.train.augment import blended
-
-    x = tf.reshape(tf.range(400.0), (400, 1, 1, 1))
-    share = (blended(x, 0.25, tf.constant([1, 2])) - x)[1:, 0, 0, 0].numpy()
-    assert 0.15 < np.mean(share != 0) < 0.35
-    assert share.min() >= -1  # the neighbour is one less
-    assert share.max() <= 0
-    assert share[share != 0].std() > 0.2
 
 
 def test_the_command_distils_and_then_quantizes(place: Path) -> None:

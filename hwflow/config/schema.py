@@ -93,9 +93,6 @@ class DistillConfig(_Training):
     Teacher: str = Field(
         description="network that is learned from: zoo name, path of a .h5/.keras file, or factory 'module:function'"
     )
-    Blend: float = Field(
-        0.0, ge=0, le=1, description="share of the pictures that another one is laid over, more or less transparent"
-    )
 
 
 class TrainConfig(_Training):

@@ -84,32 +84,6 @@ def views(x: tf.Tensor, crops: Sequence[Crop], seed: Any = None) -> list[tf.Tens
     return [rounded[crop] for crop in crops]
 
 
-def blended(x: tf.Tensor, share: float, seed: tf.Tensor) -> tf.Tensor:
-    """Pictures of which some have their neighbour laid over them, opaque by 0 to 100 %.
-
-    A teacher has embeddings for faces that nobody has, so that few pictures become many.
-
-    Parameters
-    ----------
-    x : tf.Tensor of float32, shape (n, h, w, c)
-        Pictures, in random order.
-    share : float
-        How many of them, more than 0.
-    seed : tf.Tensor of int32, shape (2,)
-        Seed of all draws.
-
-    References
-    ----------
-    H. Zhang et al., "mixup: Beyond Empirical Risk Minimization", ICLR 2018; L. Beyer et al., "Knowledge distillation:
-    A good teacher is patient and consistent", CVPR 2022.
-    """
-    import tensorflow as tf
-
-    drawn = (_draw(x, seed, 7, 0.5) + 0.5) / share
-    opaque = tf.where(drawn < 1, drawn, 0.0)[:, None, None, None]
-    return x + opaque * (tf.roll(x, 1, axis=0) - x)
-
-
 def _draw(x: tf.Tensor, seed: tf.Tensor, number: int, limit: float) -> tf.Tensor:
     """A number for each picture."""
     import tensorflow as tf

@@ -2,13 +2,13 @@
 """Distillation: a float network learns the embeddings of another one, which may see larger crops of the same pictures.
 
 The student is trained with its batch normalizations, on the statistics of each batch, and folded afterwards like any
-other network. Folding first would be cheaper by a sixth, but a student from random weights needs them: before
-training the folded scales say nothing of its data, and while weights are still far from where they go, each step would
-change the ranges of all layers behind. A network that is trained already is folded first (:mod:`hwflow.train.loop`).
+other network. A student from random weights needs them: before training the folded scales say nothing of its data, and
+while weights are still far from where they go, each step would change the ranges of all layers behind. A network that
+is trained already is folded first (:mod:`hwflow.train.loop`).
 
 The teacher computes the embeddings of every view anew, as views do not repeat: dlib's network takes half the time
-of DenseNet 1.0's forward and backward pass, so that keeping embeddings of some views would save a third of the time and
-cost the variety.
+of DenseNet 1.0's forward and backward pass, so that keeping the embeddings of some views would save a third of the time
+at most, and cost the variety.
 
 References
 ----------
@@ -85,8 +85,6 @@ class Pupil:
     def __init__(self, model: tf.keras.Model) -> None:
         self._model = model
         self.variables: list[tf.Variable] = model.trainable_variables
-        #: Of the normalizations.
-        self.statistics: list[tf.Variable] = model.non_trainable_variables
 
     def __call__(self, x: tf.Tensor, kept: Collection[str] = ()) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
         """Embeddings; normalizations use the batch's own statistics."""

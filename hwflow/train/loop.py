@@ -23,7 +23,7 @@ from hwflow.errors import ConfigError, UserError
 from hwflow.prepare.build import Scheme
 from hwflow.prepare.net import ACTIVATIONS, WEIGHTED, Net
 from hwflow.prepare.quantize import choose_bias
-from hwflow.train.augment import Crop, blended, views
+from hwflow.train.augment import Crop, views
 from hwflow.train.logs import Epoch, Logs
 from hwflow.train.losses import embedding_loss, evaluation_loss, feature_loss, margin_loss
 from hwflow.train.student import Student
@@ -47,10 +47,6 @@ class Learner(Protocol):
     @property
     def variables(self) -> list[tf.Variable]:
         """What the optimizer changes."""
-
-    @property
-    def statistics(self) -> list[tf.Variable]:
-        """What else a step changes."""
 
     def __call__(self, x: tf.Tensor, kept: Collection[str] = ()) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
         """Embeddings of a batch, and the tensors named in ``kept``."""
@@ -221,7 +217,6 @@ class _Session:
 
         self._lesson, self._config, self._seed = lesson, config, seed
         self._features = config.FeatureWeight if isinstance(config, TrainConfig) else 0.0
-        self._blend = config.Blend if isinstance(config, DistillConfig) else 0.0
         # Without labels each picture is a person of its own.
         known = lesson.people if config.Labels else None
         identities = np.arange(len(lesson.pictures)) if known is None else known
@@ -279,8 +274,6 @@ class _Session:
         config, lesson = self._config, self._lesson
         if config.Loss == "evaluation":  # same pairs are needed, and two views of a picture are one
             x, people = tf.concat([x, x], axis=0), tf.concat([people, people], axis=0)
-        if self._blend > 0:
-            x = blended(x, self._blend, seed)
         seen, shown = views(x, lesson.crops, seed if config.Augment else None)
         exact, features = lesson.teacher(shown, lesson.kept)
         with tf.GradientTape() as tape:
@@ -311,7 +304,7 @@ class _Session:
     # -- state -----------------------------------------------------------------------------------------
 
     def _all(self) -> list[Any]:
-        return [*self._variables, *self._lesson.student.statistics, *self._optimizer.variables]
+        return [*self._variables, *self._optimizer.variables]
 
     def _content(self) -> str:
         """Hash of all that the training depends on."""

@@ -56,11 +56,6 @@ class Student:
         """What is trained, in the order of the network."""
         return list(self._variables.values())
 
-    @property
-    def statistics(self) -> list[tf.Variable]:
-        """Nothing: normalizations are folded."""
-        return []
-
     def __call__(self, x: tf.Tensor, kept: Collection[str] = ()) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
         """Output for a batch, and the tensors named in ``kept``."""
         tensors: dict[str, Chain] = {}
