@@ -58,8 +58,8 @@ class Distillation:
         check_pair(student, model, self._settings)
         own, shape = (tuple(one.inputs[0].shape[1:]) for one in (student, model))
         where = f"Hwflow.Model.Distill.Teacher: {self._settings.Teacher} takes inputs of shape {shape}"
-        if shape[2:] != (3,):
-            raise ConfigError(f"{where}, not colour faces", "choose a teacher of faces")
+        if len(shape) != 3 or shape[0] != shape[1] or shape[2] != 3:
+            raise ConfigError(f"{where}, not square colour faces", "choose a teacher of faces")
         self._people: NDArray[np.int64] | None = None
         if config.Data.Kind == "orl":
             frames = [input_frame(own), frame_of(shape)]

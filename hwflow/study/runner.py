@@ -145,11 +145,13 @@ class Runner:
 
     def _config(self, design: dict[str, Any], changes: Settings, where: str) -> HwflowConfig:
         config = parse_config(changed(design, changes, self._layers), where).Hwflow
-        if config.Model.Prepare is None and config.Model.Distill is None and self._study.Reference == "float":
+        model = config.Model
+        shown = model.Distill is not None or self._study.Reference != "float"  # as a float network
+        if model.Prepare is None and (model.Train is not None or not shown):
             raise ConfigError(
                 f"{where}: nothing quantizes the network", "add Model.Prepare to the base or the changes"
             )
-        if config.Model.Source != self._base.Model.Source:
+        if model.Source != self._base.Model.Source:
             raise ConfigError(f"{where}: Model.Source differs from the base's", "make a study of its own")
         return config
 
