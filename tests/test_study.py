@@ -234,7 +234,8 @@ def test_wrong_studies(tmp_path: Path, update: dict[str, Any], message: str) -> 
         (STUDY | {"Base": "none.yaml"}, "there is no"),
         (STUDY | {"Changes": {"Model.Prepare": None}}, "nothing quantizes the network"),
         (
-            STUDY | {"Changes": {"Model.Prepare": None, "Model.Train": {}, "Model.Distill": {"Teacher": "x"}}},
+            STUDY
+            | {"Changes": {"Model.Prepare": None, "Model.Train": {}, "Model.Distill": {"Teacher": "x"}}},
             "nothing quantizes the network",
         ),
         (STUDY | {"Changes": {"Model.Source": "jet-mlp"}}, "differs from the base's"),
