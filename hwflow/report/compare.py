@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from hwflow.errors import UserError
 from hwflow.records import LayerRecord, Metric, direction, read_metrics
-from hwflow.report.folder import read_run
+from hwflow.report.folder import first_fault, read_run
 
 Verdict = Literal["better", "worse", "equal", "changed", "only in A", "only in B"]
 
@@ -139,7 +139,7 @@ def read_side(path: Path) -> Side:
             metrics = read_metrics(path)
         except ValueError as error:
             raise UserError(
-                f"{path} holds no metrics: {error}", "name a run folder or its metrics.json"
+                f"{path} holds no metrics: {first_fault(error)}", "name a run folder or its metrics.json"
             ) from error
         return Side(str(path), {metric.name: metric for metric in metrics}, {}, {})
     run = read_run(path)

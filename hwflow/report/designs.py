@@ -174,7 +174,7 @@ def _run(place: Path) -> RunFiles:
     if place.is_dir() and not (place / "manifest.json").is_file():
         raise UserError(
             f"{place} is neither a run folder nor a study: it holds no manifest.json and no {STUDY}",
-            "name folders that `hwflow run` or `hwflow explore` wrote",
+            "name folders that `hwflow run` wrote, or those of studies that have ended",
         )
     return read_run(place)
 

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hwflow.config.schema import DesignConfig
 from hwflow.errors import UserError
@@ -222,7 +222,7 @@ def read_run(path: Path) -> RunFiles:
     if not (path / "manifest.json").is_file():
         raise UserError(
             f"{path} is not a run folder: it holds no manifest.json",
-            "name the folder that `hwflow run` wrote",
+            "name the folder that `hwflow run` wrote, or that of a study that has ended",
         )
     manifest = _read(path / "manifest.json", lambda file: Manifest.model_validate_json(file.read_bytes()))
     metrics = _read(path / "metrics.json", read_metrics)
@@ -304,9 +304,17 @@ def _read(path: Path, reader: Callable[[Path], T], remedy: str = _AGAIN) -> T | 
         return reader(path)
     except ValueError as error:
         raise UserError(
-            f"{path} is damaged or was written by another version of hwflow: {error}",
+            f"{path} is damaged or was written by another version of hwflow: {first_fault(error)}",
             remedy,
         ) from error
+
+
+def first_fault(error: ValueError) -> str:
+    """The first thing that is wrong with a file, on one line."""
+    if not isinstance(error, ValidationError):
+        return str(error)
+    fault = error.errors()[0]
+    return ": ".join(filter(None, [".".join(map(str, fault["loc"])), fault["msg"]]))
 
 
 def _picture(folder: Path, name: str) -> str:
