@@ -242,7 +242,7 @@ def report(study: Mapping[str, Any], events: list[dict[str, Any]]) -> str:
                 (
                     one["time"][11:19], one["event"], str(one.get("finished", "")),
                     "; ".join(
-                        f"{name.replace('_', ' ')}: {value if value != [] else 'none'}"
+                        f"{name.replace('_', ' ')}: {' '.join(str(value).split()) if value != [] else 'none'}"
                         for name, value in one.items()
                         if name not in ("time", "event", "finished")
                     ),
