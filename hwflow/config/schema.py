@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from hwflow.config.reserved import check_name
 
@@ -70,21 +70,80 @@ class _Training(_Section):
 
     Epochs: int = Field(20, ge=1, description="passes through the training data")
     Batch: int = Field(32, ge=2, description="inputs a step")
-    LearningRate: float = Field(
-        1e-3, gt=0, description="of Adam, after a warm-up; falls to 0 by half a cosine"
+    LearningRate: float = Field(1e-3, gt=0, description="the highest one, from which the schedule comes down")
+    Optimizer: Literal["adam", "sgd"] = Field(
+        "adam", description="adam, or stochastic gradient descent with a momentum of 0.9"
     )
+    WeightDecay: float = Field(0.0, ge=0, lt=1, description="share of a kernel that is added to its gradient")
+    Schedule: Literal["cosine", "steps"] = Field(
+        "cosine",
+        description="of the rate: a warm-up, then half a cosine down to 0; or lower after each of Steps",
+    )
+    Steps: list[int] = Field(
+        default_factory=list, validate_default=True, description="epochs after which the rate is lowered"
+    )
+    StepFactor: float = Field(0.1, gt=0, lt=1, description="what a step multiplies the rate by")
     Loss: Literal["embedding", "evaluation"] = Field(
         "embedding",
         description="distance of embeddings alone, or also of pairs' similarities from verification thresholds",
     )
     EmbeddingWeight: float = Field(1.0, ge=0, description="weight of the distance of embeddings")
-    ClassWeight: float = Field(0.0, ge=0, description="weight of an ArcFace term over the people shown")
+    ClassWeight: float = Field(0.0, ge=0, description="weight of telling apart the people shown, by Head")
+    Head: Literal["arcface", "cosface", "softmax"] = Field(
+        "arcface", description="classifier by cosines: a margin between people in angle or in cosine, or none"
+    )
+    Margin: float | None = Field(
+        None, ge=0, le=1, description="0.5 radians for arcface and 0.35 for cosface, if absent"
+    )
+    Scale: float = Field(64.0, gt=0, description="factor of the cosines before the softmax")
+    HeadAfter: int = Field(0, ge=0, description="epochs of softmax before the margin starts")
     Share: float = Field(1.0, gt=0, le=1, description="share of the pictures to train on, drawn by seed")
     Labels: bool = Field(
         False, description="pictures of one person are same pairs, not only views of one picture"
     )
     Augment: bool = Field(True, description="mirror, turn, move, scale and light pictures")
     TensorBoard: bool = Field(False, description="log for TensorBoard, beside the CSV file")
+
+    @field_validator("Steps")
+    @classmethod
+    def _descend(cls, steps: list[int], info: ValidationInfo) -> list[int]:
+        schedule, epochs = info.data.get("Schedule"), info.data.get("Epochs")
+        if schedule == "cosine" and steps:
+            raise ValueError(f"{steps}, but Schedule is cosine; set Schedule: steps, or take Steps out")
+        if schedule == "steps" and not steps:
+            raise ValueError(
+                "none, so Schedule: steps never lowers the rate; name epochs, or take Schedule out"
+            )
+        if steps != sorted(set(steps)):
+            raise ValueError(f"{steps} do not ascend; name each epoch once, the first one first")
+        if steps and epochs is not None and (steps[0] < 1 or steps[-1] >= epochs):
+            raise ValueError(
+                f"{steps}, but epochs that others follow are 1 to {epochs - 1}; name those, or raise Epochs"
+            )
+        return steps
+
+    @field_validator("StepFactor", "Head", "Margin", "Scale", "HeadAfter")
+    @classmethod
+    def _of_use(cls, value: Any, info: ValidationInfo) -> Any:
+        name, given = str(info.field_name), info.data
+        if value == cls.model_fields[name].default:
+            return value
+        if name == "StepFactor":
+            if given.get("Schedule") == "cosine":
+                raise ValueError(f"{value}, but Schedule is cosine; set Schedule: steps, or take the key out")
+        elif given.get("ClassWeight") == 0:
+            raise ValueError(
+                f"{value}, but ClassWeight is 0, so nobody is told apart; set ClassWeight, or take the key out"
+            )
+        elif name in ("Margin", "HeadAfter") and given.get("Head") == "softmax":
+            raise ValueError(
+                f"{value}, but softmax has no margin; set Head: arcface or cosface, or take the key out"
+            )
+        elif name == "HeadAfter" and value >= given.get("Epochs", value + 1):
+            raise ValueError(
+                f"{value} of {given['Epochs']} Epochs leave none for the margin; lower it, or set Head: softmax"
+            )
+        return value
 
 
 class DistillConfig(_Training):

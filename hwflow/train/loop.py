@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import bisect
 import hashlib
 import itertools
 import json
@@ -25,7 +26,7 @@ from hwflow.prepare.net import ACTIVATIONS, WEIGHTED, Net
 from hwflow.prepare.quantize import choose_bias
 from hwflow.train.augment import Crop, views
 from hwflow.train.logs import Epoch, Logs
-from hwflow.train.losses import embedding_loss, evaluation_loss, feature_loss, margin_loss
+from hwflow.train.losses import MARGINS, embedding_loss, evaluation_loss, feature_loss, margin_loss
 from hwflow.train.student import Student
 
 if TYPE_CHECKING:
@@ -36,7 +37,12 @@ STATE = "state.npz"
 _WARM_UP = 0.05
 #: Sum of a gradient's squares is cut to this one's, which keeps single batches from throwing the weights about.
 _CLIP_NORM = 1.0
+_MOMENTUM = 0.9
 _CENTER_SEED, _SHARE_SEED = 7, 11
+#: Settings that are told apart only where they say something: trainings from before they existed still count.
+_ADDED = (
+    "Optimizer", "WeightDecay", "Schedule", "Steps", "StepFactor", "Head", "Margin", "Scale", "HeadAfter",
+)  # fmt: skip
 
 Track = Callable[[Iterable[int], int], Iterable[int]]
 
@@ -228,7 +234,10 @@ class _Session:
             )
             self._centers = tf.Variable(start, dtype=tf.float32)
             self._variables = [*self._variables, self._centers]
-        self._optimizer = tf.keras.optimizers.Adam(config.LearningRate)
+        if config.Optimizer == "sgd":
+            self._optimizer = tf.keras.optimizers.SGD(config.LearningRate, momentum=_MOMENTUM)
+        else:
+            self._optimizer = tf.keras.optimizers.Adam(config.LearningRate)
         self._optimizer.build(self._variables)
         self._step = tf.function(self._trained, autograph=False)
         self.epochs: list[Epoch] = []
@@ -241,6 +250,7 @@ class _Session:
         pictures = self._lesson.pictures
         order = np.random.default_rng([self._seed, number]).permutation(len(pictures))
         losses, cosines, rate = [], [], 0.0
+        margins = tf.constant(self._margins(number), tf.float32)
         wall, processor = time.perf_counter(), time.process_time()
         for place, step in enumerate(steps):
             chosen = order[place * self._config.Batch : (place + 1) * self._config.Batch]
@@ -248,7 +258,7 @@ class _Session:
             self._optimizer.learning_rate.assign(rate)
             loss, cosine, norm = self._step(
                 tf.constant(pictures[chosen]), tf.constant(self._people[chosen]),
-                tf.constant([self._seed, step], tf.int32),
+                tf.constant([self._seed, step], tf.int32), margins,
             )  # fmt: skip
             losses.append(float(loss))
             cosines.append(float(cosine))
@@ -267,7 +277,9 @@ class _Session:
             Epoch(number + 1, float(np.mean(losses)), float(np.mean(cosines)), rate, wall, processor)
         )
 
-    def _trained(self, x: tf.Tensor, people: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    def _trained(
+        self, x: tf.Tensor, people: tf.Tensor, seed: tf.Tensor, margins: tf.Tensor
+    ) -> tuple[tf.Tensor, ...]:
         """One step; the loss, the cosine to the teacher, and the norm of the gradient."""
         import tensorflow as tf
 
@@ -286,20 +298,39 @@ class _Session:
             if self._features > 0:
                 loss += self._features * feature_loss(own, features)
             if config.ClassWeight > 0:
-                loss += config.ClassWeight * margin_loss(flat, self._centers, people)
+                loss += config.ClassWeight * margin_loss(
+                    flat, self._centers, people, angular=margins[0], additive=margins[1], scale=config.Scale
+                )
         gradients, norm = tf.clip_by_global_norm(tape.gradient(loss, self._variables), _CLIP_NORM)
+        if config.WeightDecay > 0:
+            gradients = [
+                gradient + config.WeightDecay * variable if _is_kernel(variable) else gradient
+                for gradient, variable in zip(gradients, self._variables, strict=True)
+            ]
         self._optimizer.apply_gradients(zip(gradients, self._variables, strict=True))
         return loss, 1 - distance, norm
 
     def _rate(self, step: int) -> float:
-        """Linear warm-up, then half a cosine down to zero."""
-        total = self._config.Epochs * (len(self._lesson.pictures) // self._config.Batch)
+        """Linear warm-up, then half a cosine down to zero; or lower after some epochs."""
+        per_epoch = len(self._lesson.pictures) // self._config.Batch
+        if self._config.Schedule == "steps":
+            passed = bisect.bisect(self._config.Steps, step // per_epoch)
+            return self._config.LearningRate * self._config.StepFactor**passed
+        total = self._config.Epochs * per_epoch
         warm = max(1, round(_WARM_UP * total))
         if step < warm:
             return self._config.LearningRate * (step + 1) / warm
         return (
             self._config.LearningRate * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, total - warm)))
         )
+
+    def _margins(self, number: int) -> tuple[float, float]:
+        """Margins in angle and in cosine for an epoch."""
+        config = self._config
+        if config.Head == "softmax" or number < config.HeadAfter:
+            return 0.0, 0.0
+        margin = MARGINS[config.Head] if config.Margin is None else config.Margin
+        return (margin, 0.0) if config.Head == "arcface" else (0.0, margin)
 
     # -- state -----------------------------------------------------------------------------------------
 
@@ -309,8 +340,7 @@ class _Session:
     def _content(self) -> str:
         """Hash of all that the training depends on."""
         lesson = self._lesson
-        said = self._config.model_dump_json(exclude={"TensorBoard"})
-        total = hashlib.sha256(f"{said} {self._seed} {lesson.crops}".encode() + lesson.key)
+        total = hashlib.sha256(f"{_said(self._config)} {self._seed} {lesson.crops}".encode() + lesson.key)
         total.update(np.ascontiguousarray(lesson.pictures).tobytes())
         return total.hexdigest()
 
@@ -337,6 +367,22 @@ class _Session:
         for variable, value in zip(self._all(), values, strict=True):
             variable.assign(value)
         self.epochs = epochs
+
+
+def _said(config: TrainConfig | DistillConfig) -> str:
+    """What settings a training depends on."""
+    fields = type(config).model_fields
+    silent = {
+        name
+        for name in _ADDED
+        if getattr(config, name) == fields[name].get_default(call_default_factory=True)
+    }
+    return config.model_dump_json(exclude={"TensorBoard", *silent})
+
+
+def _is_kernel(variable: tf.Variable) -> bool:
+    """Whether smaller values are simpler: not so for biases, slopes and normalizations."""
+    return "kernel" in variable.name.rpartition("/")[2]
 
 
 def _ends_of_blocks(net: Net, scheme: Scheme) -> tuple[str, ...]:

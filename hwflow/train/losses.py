@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 #: False positive rates whose thresholds the evaluation-oriented loss looks at (equation 2 of its small-data form).
 FALSE_POSITIVE_RATES = tuple(10.0**-k for k in range(1, 7))
+#: Margins between classes as their authors chose them.
+MARGINS = {"arcface": 0.5, "cosface": 0.35}
 
 
 def embedding_loss(student: tf.Tensor, teacher: tf.Tensor) -> tf.Tensor:
@@ -91,11 +93,11 @@ def margin_loss(
     centers: tf.Tensor,
     labels: tf.Tensor,
     *,
-    angular: float = 0.5,
-    additive: float = 0.0,
-    scale: float = 64.0,
+    angular: float | tf.Tensor,
+    additive: float | tf.Tensor,
+    scale: float,
 ) -> tf.Tensor:
-    """Softmax cross-entropy with a margin between classes: ArcFace (``angular``) or CosFace (``additive``).
+    """Softmax cross-entropy with a margin between classes: ArcFace (``angular``), CosFace (``additive``), or none.
 
     Parameters
     ----------
@@ -105,9 +107,9 @@ def margin_loss(
         A direction a class.
     labels : tf.Tensor of int64, shape (n,)
         Class of each embedding.
-    angular : float
+    angular : float or tf.Tensor of float32
         Margin added to the angle to the right centre, radians.
-    additive : float
+    additive : float or tf.Tensor of float32
         Margin taken from the cosine to it.
     scale : float
         Factor of the cosines.
