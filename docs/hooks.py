@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-
-from mkdocs.config.defaults import MkDocsConfig
-from mkdocs.exceptions import PluginError
-from mkdocs.structure.files import File, Files
-from mkdocs.structure.pages import Page
+from typing import TYPE_CHECKING
 
 from hwflow.cli.reference import commands_page, configuration_page
+
+if TYPE_CHECKING:
+    from mkdocs.config.defaults import MkDocsConfig
+    from mkdocs.structure.files import Files
+    from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).resolve().parent.parent
 REPORTS = ROOT / "reports"
@@ -27,6 +28,8 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages."""
+    from mkdocs.structure.files import File
+
     pages = {
         "reference/commands.md": commands_page(),
         "reference/configuration.md": configuration_page(),
@@ -58,6 +61,8 @@ def _section(path: Path, title: str) -> str:
     """Text of a page under a title, up to the next one."""
     found = re.search(rf"^#+ {re.escape(title)}\n(.*?)(?=^#|\Z)", path.read_text(), re.MULTILINE | re.DOTALL)
     if found is None:
+        from mkdocs.exceptions import PluginError
+
         raise PluginError(f"{path} has no section {title!r}")
     return found[1].strip()
 

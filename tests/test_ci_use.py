@@ -371,8 +371,9 @@ def test_an_interrupted_run_leaves_no_process_and_no_half_step(tmp_path: Path, n
     (tmp_path / "a.yaml").write_text(DESIGN)
     run = tmp_path / "runs" / "a"
     process = subprocess.Popen(
-        [sys.executable, "-c", SLEEPER], cwd=tmp_path, stderr=subprocess.PIPE, text=True
-    )
+        [sys.executable, "-c", SLEEPER], cwd=tmp_path, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),  # tests in the background would hand it on ignored
+    )  # fmt: skip
     while not ((run / "logs" / "verify.log").is_file() and children(process.pid)):
         assert process.poll() is None, process.communicate()
         time.sleep(0.05)

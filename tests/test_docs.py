@@ -210,7 +210,6 @@ def test_links_that_lead_nowhere_are_found(tmp_path: Path) -> None:
 
 
 def test_every_report_that_is_there_is_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("mkdocs")
     hooks = runpy.run_path(str(DOCS / "hooks.py"))
     for name in ("README", "exploration"):
         (tmp_path / f"{name}.md").write_text(f"# The {name}\n")

@@ -33,6 +33,7 @@ from hwflow.emit.design import build_design
 from hwflow.ops.base import Memory
 from hwflow.ops.casekit import case_graph
 from hwflow.ops.costkit import Contents
+from hwflow.ops.distributed import is_distributed
 from hwflow.ops.registry import op, ops
 from hwflow.tools.fabric import fabric
 from hwflow.tools.targets import TARGETS, Resources
@@ -118,7 +119,9 @@ def test_every_module_of_every_case_has_a_structure() -> None:
         for case in spec.cases()[::7]:
             design = build_design(case_graph(case))
             result = predict_resources(design, XC7)
-            assert result.total.ff > 0
+            assert result.total.ff > 0 or is_distributed(
+                case.node
+            )  # of which the activation behind registers
             instance = op(case.node.op).instance
             assert callable(instance)
             node = design.graph.node(case.node.name)

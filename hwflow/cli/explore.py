@@ -19,10 +19,10 @@ from hwflow.cli.common import JsonFlag, echo, emit_json, guarded, table
 from hwflow.cli.run import TrustFlag, execute, show_progress
 from hwflow.errors import ConfigError, HwflowError, UserError, VerificationError
 from hwflow.files import write_text
-from hwflow.records import DesignRecord, ProofRecord, StudyRecord, read_metrics
 
 if TYPE_CHECKING:
     from hwflow.explore.schema import StudyConfig
+    from hwflow.records import DesignRecord, ProofRecord, StudyRecord
 
 #: Verdict on a design that Python, C++ and RTL agree on.
 EXACT = "exact"
@@ -86,6 +86,7 @@ def explore(
     from hwflow.explore.schema import load_study
     from hwflow.explore.study import explore as weigh
     from hwflow.explore.study import front
+    from hwflow.records import StudyRecord
     from hwflow.report.render import render_designs
 
     wanted = _wanted(verify)
@@ -224,6 +225,8 @@ def _written(best: list[DesignRecord], base: Path, folder: Path) -> dict[int, Pa
 
 def _proven(design: Path, *, trust: bool) -> tuple[str, ProofRecord]:
     """Run a design: ``exact``, or what is wrong; and what was measured."""
+    from hwflow.records import ProofRecord, read_metrics
+
     folder, verdict = design.with_suffix(""), EXACT
     try:
         execute(design, folder, trust=trust)
