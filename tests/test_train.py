@@ -132,6 +132,8 @@ def test_views_repeat_by_seed_and_stay_on_the_pixel_grid(frames: np.ndarray) -> 
     assert first.min() >= -1
     assert first.max() <= 127 / 128
     assert np.array_equal(views(frames, [Crop(8, 8)])[0], frames)
+    finer = frames * 3 + 1 / 512  # codes of a wider input are no pixels
+    assert np.array_equal(views(finer, [Crop(8, 8)])[0], finer)
 
 
 def test_two_crops_show_one_picture() -> None:

@@ -65,12 +65,12 @@ def views(x: tf.Tensor, crops: Sequence[Crop], seed: Any = None) -> list[tf.Tens
     Returns
     -------
     list of tf.Tensor of float32, shape (n, height, width, c)
-        Each crop, on the grid of 8-bit pixels.
+        Each crop, on the grid of 8-bit pixels; pictures as they are where nothing moves and the crop is all of them.
     """
     import tensorflow as tf
 
     if seed is None:
-        cut = {crop: x if crop.place == _SAME else _sampled(x, crop.place, crop) for crop in crops}
+        cut = {crop: _sampled(x, crop.place, crop) for crop in crops if crop.place != _SAME}
     else:
         motion = _motion(x, seed)
         cut = {crop: _sampled(x, _behind(motion, crop.place), crop) for crop in dict.fromkeys(crops)}
@@ -81,7 +81,7 @@ def views(x: tf.Tensor, crops: Sequence[Crop], seed: Any = None) -> list[tf.Tens
         )
         cut = {crop: (view - mean) * (1 + contrast) + mean + light for crop, view in cut.items()}
     rounded = {crop: tf.clip_by_value(tf.round(view * 128), -128, 127) / 128 for crop, view in cut.items()}
-    return [rounded[crop] for crop in crops]
+    return [rounded.get(crop, x) for crop in crops]
 
 
 def _draw(x: tf.Tensor, seed: tf.Tensor, number: int, limit: float) -> tf.Tensor:
