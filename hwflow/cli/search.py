@@ -156,14 +156,14 @@ def _evaluator(design: DesignConfig, path: Path, frames: int, *, trust: bool) ->
     """The network with calibration data only, and what the measurements depend on."""
     import numpy as np
 
-    from hwflow.flow.data import calibration_frames, load_faces
+    from hwflow.flow.data import calibration_frames, input_frame, load_faces
     from hwflow.search import Evaluator
 
     model = _model(design, path, trust=trust)
     data = design.Hwflow.Data
     shape = tuple(model.inputs[0].shape[1:])
     calibration = calibration_frames(data, shape, design.Hwflow.Seed)
-    people = load_faces(data, "calibration").people if data.Kind == "orl" else None
+    people = load_faces(data, "calibration", input_frame(shape)).people if data.Kind == "orl" else None
     chosen = np.unique(np.linspace(0, len(calibration) - 1, min(frames, len(calibration))).astype(int))
     total = hashlib.sha256(calibration.tobytes() + chosen.tobytes())
     for weights in model.get_weights():

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from hwflow.config.schema import DataConfig
 from hwflow.errors import ConfigError
-from hwflow.faces.align import ARCFACE, Frame, align, frame_of, takes_pixels, to_input
+from hwflow.faces.align import Frame, align, frame_of, takes_pixels, to_input
 from hwflow.ir.graph import QuantGraph
 from hwflow.numerics.codes import from_codes, to_codes
 from hwflow.numerics.fixed import Cast, Codes
@@ -43,7 +43,7 @@ class Faces:
 
 
 def load_faces(
-    config: DataConfig, use: Literal["calibration", "training", "evaluation"], frame: Frame = ARCFACE
+    config: DataConfig, use: Literal["calibration", "training", "evaluation"], frame: Frame
 ) -> Faces:
     """ORL faces of the people used for calibration, for training, or for neither, aligned to a frame."""
     from hwflow.faces.orl import load_orl

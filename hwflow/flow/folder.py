@@ -183,6 +183,11 @@ class RunFolder:
         return self.steps / f"{step}.metrics.json"
 
 
+def sha256_if_file(path: Path) -> str | None:
+    """Checksum of a file; None where there is none, as of models that have a name."""
+    return sha256(path) if path.is_file() else None
+
+
 def sha256(path: Path) -> str:
     """Checksum of a file."""
     with path.open("rb") as stream:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from hwflow.errors import ConfigError
 from hwflow.flow.context import Context
 from hwflow.flow.data import Frames, calibration_frames, input_frame, load_faces
-from hwflow.flow.folder import sha256
+from hwflow.flow.folder import sha256_if_file
 from hwflow.flow.runner import Step, code_hash
 from hwflow.records import Metric
 
@@ -79,7 +79,7 @@ def _model_inputs(context: Context) -> Any:
     file = context.base_dir / (module if ":" in source else source)
     return {
         "source": source,
-        "file": sha256(file) if file.is_file() else None,
+        "file": sha256_if_file(file),
         "seed": context.seed,
         "trust": context.trust,
         **_distill_inputs(context),
@@ -91,10 +91,9 @@ def _distill_inputs(context: Context) -> dict[str, Any]:
     section = context.config.Hwflow
     if section.Model.Distill is None:
         return {}
-    teacher = context.base_dir / section.Model.Distill.Teacher
     return {
         "distill": section.Model.Distill.model_dump(mode="json"),
-        "teacher": sha256(teacher) if teacher.is_file() else None,
+        "teacher": sha256_if_file(context.base_dir / section.Model.Distill.Teacher),
         "data": section.Data.model_dump(mode="json"),
         "code": {name: code_hash(name) for name in _TRAINING_CODE},
     }

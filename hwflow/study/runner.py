@@ -27,6 +27,7 @@ from hwflow.files import write_text
 from hwflow.flow.data import Frames, calibration_frames
 from hwflow.flow.distillation import Distillation
 from hwflow.flow.evaluation import Network, Vectors, as_input, evaluate
+from hwflow.flow.folder import sha256_if_file
 from hwflow.flow.model import TRAINING, trainer
 from hwflow.flow.progress import Progress
 from hwflow.models.source import is_quantized, load_source
@@ -239,7 +240,7 @@ class Runner:
             said = self._distillation_key(task.config)
         parts = {
             "model": said,
-            "file": _file_hash(self._base_path.parent / model.Source),
+            "file": sha256_if_file(self._base_path.parent / model.Source),
             "data": task.config.Data.model_dump(mode="json", exclude_defaults=True),
             "seed": task.config.Seed,
             "faces": [
@@ -256,9 +257,9 @@ class Runner:
         distill, base_dir = config.Model.Distill, self._base_path.parent
         assert distill is not None, "asked for designs that are distilled"
         parts = {
-            "source": [config.Model.Source, _file_hash(base_dir / config.Model.Source)],
+            "source": [config.Model.Source, sha256_if_file(base_dir / config.Model.Source)],
             "distill": distill.model_dump(mode="json", exclude_defaults=True, exclude={"TensorBoard"}),
-            "teacher": _file_hash(base_dir / distill.Teacher),
+            "teacher": sha256_if_file(base_dir / distill.Teacher),
             "data": config.Data.model_dump(mode="json", exclude_defaults=True),
             "seed": config.Seed,
         }
@@ -342,10 +343,6 @@ def _start(config: HwflowConfig) -> str:
 
 def _hash(parts: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _file_hash(path: Path) -> str | None:
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
 
 
 def _stored(bits: float, weights: int) -> dict[str, float | None]:
